@@ -1,0 +1,33 @@
+"""Errors whose message is meant for the user: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base class of every error that a user can meet. Its text is shown as it stands.
+
+    Args:
+        problem: what happened, one sentence.
+        remedy: what the user can do, one or two sentences.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class VolumeError(EngineError, ValueError):
+    """The scan cannot be segmented: wrong dimensions, empty, constant, NaN, sheared."""
+
+
+class ClickError(EngineError, ValueError):
+    """The click cannot be used: outside the scan, not finite."""
+
+
+class CheckpointError(EngineError):
+    """The checkpoint cannot be used: wrong family, truncated, wrong hash, unsafe content."""
+
+
+class OutputError(EngineError):
+    """The result cannot be written: read-only folder, full disk."""

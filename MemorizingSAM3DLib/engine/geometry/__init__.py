@@ -1,0 +1,18 @@
+"""Where things are: scans, crops and boxes in RAS millimetres, and resampling between their grids."""
+
+from __future__ import annotations
+
+from .grids import Box, CropGrid
+from .resampling import OUTSIDE_LOGIT, box_of_crop, mask_to_crop, paste_logits, resample_to_crop
+from .volume import Volume
+
+__all__ = [
+    "OUTSIDE_LOGIT",
+    "Box",
+    "CropGrid",
+    "Volume",
+    "box_of_crop",
+    "mask_to_crop",
+    "paste_logits",
+    "resample_to_crop",
+]
