@@ -1,0 +1,1 @@
+"""The promptable networks: one configuration-driven implementation of two families."""

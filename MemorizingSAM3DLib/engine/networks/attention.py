@@ -1,0 +1,141 @@
+"""Scaled dot-product attention with a choice of backends, and relative positions on a 3D token grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Backend = Literal["sdpa", "flash_attn", "math"]
+
+
+@lru_cache(maxsize=1)
+def flash_attn_function() -> Callable[..., Tensor] | None:
+    """``flash_attn.flash_attn_func`` when the optional package is installed, else None."""
+    try:
+        from flash_attn import flash_attn_func
+    except ImportError:
+        return None
+    return flash_attn_func
+
+
+def backend_for(query: Tensor, bias: Tensor | None) -> Backend:
+    """The backend that :func:`attend` takes by itself: flash-attn where it fits, PyTorch's SDPA everywhere else.
+
+    flash-attn takes half precision on CUDA, head dimensions up to 256 and no additive bias.
+    """
+    fits = bias is None and query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] <= 256
+    return "flash_attn" if fits and flash_attn_function() is not None else "sdpa"
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None,
+           backend: Backend | None = None) -> Tensor:  # fmt: skip
+    """softmax(q k^T / sqrt(head_dim) + bias) v.
+
+    Args:
+        query: (B, heads, N, head_dim). key, value: (B, heads, M, head_dim).
+        bias: additive logits, broadcastable to (B, heads, N, M), or None.
+        backend: None takes :func:`backend_for`'s choice; ``math`` is the literal formula, the reference of the tests.
+
+    Returns:
+        (B, heads, N, head_dim).
+
+    Raises:
+        RuntimeError: ``flash_attn`` was asked for by name but is not installed.
+    """
+    backend = backend or backend_for(query, bias)
+    if backend == "flash_attn":
+        flash = flash_attn_function()
+        if flash is None or bias is not None:
+            raise RuntimeError("flash-attn is not installed, or was asked to add a bias, which it cannot.")
+        return flash(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)).transpose(1, 2)
+    if backend == "math":
+        logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        return (logits if bias is None else logits + bias).softmax(-1) @ value
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+
+
+def relative_table(table: Tensor, size: int) -> Tensor:
+    """R[i, j] = table[i - j + L - 1] for i, j < size; table is (2 L - 1, head_dim), the result (size, size, head_dim)."""
+    length = (table.shape[0] + 1) // 2
+    steps = torch.arange(size, device=table.device)
+    return table[steps[:, None] - steps[None, :] + length - 1]
+
+
+def decomposed_bias(query: Tensor, tables: tuple[Tensor, Tensor, Tensor], grid: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The three terms q.Rd[d, kd], q.Rh[h, kh], q.Rw[w, kw] of decomposed relative positions (MViTv2, eq. 4, in 3D).
+
+    Args:
+        query: (B, heads, grid^3, head_dim), unscaled.
+
+    Returns:
+        Three tensors (B, heads, grid, grid, grid, grid): query position (d, h, w), then the key's coordinate on one axis.
+    """
+    q = query.unflatten(2, (grid, grid, grid))
+    along_d = torch.einsum("bndhwc,dkc->bndhwk", q, relative_table(tables[0], grid))
+    along_h = torch.einsum("bndhwc,hkc->bndhwk", q, relative_table(tables[1], grid))
+    along_w = torch.einsum("bndhwc,wkc->bndhwk", q, relative_table(tables[2], grid))
+    return along_d, along_h, along_w
+
+
+def dense_decomposed_bias(query: Tensor, tables: tuple[Tensor, Tensor, Tensor], grid: int) -> Tensor:
+    """:func:`decomposed_bias` summed to (B, heads, grid^3, grid^3)."""
+    d, h, w = decomposed_bias(query, tables, grid)
+    bias = d[..., :, None, None] + h[..., None, :, None] + w[..., None, None, :]
+    return bias.flatten(5).flatten(2, 4)
+
+
+def dense_published_bias(query: Tensor, tables: tuple[Tensor, Tensor, Tensor], grid: int) -> Tensor:
+    """The relative positions that every published checkpoint was trained with (upstream's broadcasting quirk).
+
+    bias[(d,h,w), (kd,kh,kw)] = q(d,h,w).Rd[d,kw] + q(d,h,w'=kd).Rh[h,kw] + q(d,h,w'=kh).Rw[kh,kw]
+
+    Returns:
+        (B, heads, grid^3, grid^3).
+    """
+    d, h, w = decomposed_bias(query, tables, grid)
+    bias = d[..., None, None, :] + h[:, :, :, :, None, :, None, :] + w[:, :, :, :, None, None, :, :]
+    return bias.flatten(5).flatten(2, 4)
+
+
+def windowed_published_bias(query: Tensor, padding_query: Tensor, tables: tuple[Tensor, Tensor, Tensor],
+                            grid: int) -> Tensor:  # fmt: skip
+    """:func:`dense_published_bias` in a window padded beyond the grid, with all padded keys folded into one sink key.
+
+    The published teacher pads its 8^3 grid to one 14^3 window after norm1, so every padded token has the key b_k and
+    the value b_v and differs from the others by its relative position only. Their joint mass is
+    sum exp(A[kw] + B[kd,kw] + C[kh,kw]) over the padded positions, separable over the axes; it becomes the bias of ONE
+    extra key b_k with the value b_v. Exact, and without the (2744 x 2744) attention matrix.
+
+    Args:
+        query: (B, heads, grid^3, head_dim), unscaled. padding_query: (heads, head_dim), the query b_q of padded tokens.
+        tables: relative-position tables of length 2 window - 1.
+
+    Returns:
+        (B, heads, grid^3, grid^3 + 1); the last column is the sink's log-mass.
+    """
+    window = (tables[0].shape[0] + 1) // 2
+    q = query.unflatten(2, (grid, grid, grid))
+    padded = padding_query[None, :, None, None, None, :].expand(q.shape[0], -1, grid, grid, window - grid, -1)
+    q_row = torch.cat([q, padded], dim=4)  # the whole row of the window along w: (B, heads, grid, grid, window, c)
+    a = torch.einsum("bndhwc,dkc->bndhwk", q, relative_table(tables[0], window)[:grid])
+    b = torch.einsum("bndhwc,hkc->bndhwk", q_row, relative_table(tables[1], window)[:grid])  # [d, h, kd, kw]
+    c = torch.einsum("bndhwc,wkc->bndhwk", q_row, relative_table(tables[2], window))  # [d, h, kh, kw]
+
+    b_in, b_out = b[..., :grid, :].logsumexp(-2), b[..., grid:, :].logsumexp(-2)
+    c_in, c_out = c[..., :grid, :].logsumexp(-2), c[..., grid:, :].logsumexp(-2)
+    b_all, c_all = torch.logaddexp(b_in, b_out), torch.logaddexp(c_in, c_out)
+    outside = torch.logaddexp(b_out + c_all, b_in + c_out)  # kw inside the grid: kd or kh must be outside
+    mass = torch.cat([outside[..., :grid], (b_all + c_all)[..., grid:]], dim=-1)
+    sink = (a + mass[..., None, :]).logsumexp(-1).flatten(2)[..., None]
+
+    inner = (
+        a[..., None, None, :grid]
+        + b[..., None, :grid, None, :grid]
+        + c[..., None, None, :grid, :grid]
+    )  # fmt: skip
+    return torch.cat([inner.flatten(5).flatten(2, 4), sink], dim=-1)

@@ -1,0 +1,148 @@
+"""The configuration of a network: everything that its weights do not say by themselves.
+
+It travels inside every checkpoint (safetensors metadata), so nothing is guessed twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from ..errors import CheckpointError
+
+Family = Literal["native", "sam_med3d", "fastsam3d"]
+Attention = Literal["dense", "sparse", "column"]
+RelativePosition = Literal["decomposed", "published"]
+Residual = Literal["pre_norm", "normed_stream"]
+
+FAMILIES: tuple[Family, ...] = ("native", "sam_med3d", "fastsam3d")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Architecture of a promptable network.
+
+    Attributes:
+        family: ``native`` is trained here; ``sam_med3d`` and ``fastsam3d`` compute what the published code computes.
+        image_size: edge of the cubic crop, voxels. patch_size: edge of a token, voxels.
+        width, depth, heads, mlp_ratio: the image encoder's transformer.
+        attention_from: blocks before this one have no attention (FastSAM3D: 2).
+        attention: ``dense``, ``sparse`` (segments of w tokens at stride r, LongNet) or ``column`` (the attention of
+            FastSAM3D's published sparse encoder, which does not put its outputs back in their places).
+        segments: the (w, r) pairs of sparse attention, tokens.
+        window: edge of the padded attention window, tokens; 0 = no windows. global_blocks: blocks without windows.
+        relative_position: ``decomposed`` is the sound form, ``published`` the one with upstream's broadcasting quirk.
+        residual: ``pre_norm`` x + mlp(norm2(x)); ``normed_stream`` x = norm2(x); x + mlp(x) (FastSAM3D's student).
+        embedding_channels: channels of the image embedding, the prompts and the mask decoder.
+        decoder_heads, decoder_mlp, decoder_depth: the two-way transformer.
+        stem_channels: channels of the native skip stem at 1/2, 1/4 and 1/8 of the crop's resolution; empty = no stem.
+        upscale_channels: channels while upscaling; each entry doubles the resolution of the embedding grid.
+    """
+
+    family: Family
+    image_size: int = 128
+    patch_size: int = 16
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp_ratio: float = 4.0
+    attention_from: int = 0
+    attention: Attention = "dense"
+    segments: tuple[tuple[int, int], ...] = ((64, 1), (128, 2), (256, 4), (512, 8))
+    window: int = 0
+    global_blocks: tuple[int, ...] = ()
+    relative_position: RelativePosition = "published"
+    residual: Residual = "pre_norm"
+    embedding_channels: int = 384
+    decoder_heads: int = 8
+    decoder_mlp: int = 2048
+    decoder_depth: int = 2
+    stem_channels: tuple[int, ...] = ()
+    upscale_channels: tuple[int, ...] = (96, 48)
+
+    @property
+    def grid(self) -> int:
+        """Edge of the token grid (8 for a 128^3 crop and patches of 16)."""
+        return self.image_size // self.patch_size
+
+    @property
+    def output_size(self) -> int:
+        """Edge of the logits that the mask decoder gives, voxels of the coarser grid over the same crop."""
+        return self.grid * 2 ** len(self.upscale_channels)
+
+    @property
+    def published(self) -> bool:
+        """Whether the network reproduces a published one (and its quirks)."""
+        return self.family != "native"
+
+    def window_of(self, block: int) -> int:
+        """Edge of the attention window of a block, tokens; 0 = global attention."""
+        return 0 if block in self.global_blocks else self.window
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            CheckpointError: a field is unknown, missing or has a value out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown or values.get("family") not in FAMILIES:
+            raise CheckpointError(
+                f"The checkpoint's configuration is not one of this version (fields {unknown or ['family']}).",
+                "Update MemorizingSAM3D, or take a checkpoint written by this version.",
+            )
+        tidy = {key: _frozen(value) for key, value in values.items()}
+        config = cls(**tidy)
+        config._check()
+        return config
+
+    def _check(self) -> None:
+        limits = {
+            "image_size": (32, 512), "patch_size": (4, 64), "width": (16, 4096), "depth": (1, 64), "heads": (1, 64),
+            "embedding_channels": (16, 4096), "decoder_heads": (1, 64), "decoder_mlp": (16, 16384),
+            "decoder_depth": (1, 16),
+        }  # fmt: skip
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise CheckpointError(
+                    f"The checkpoint's configuration has {name} = {value!r}, outside {low} to {high}.",
+                    "The file is damaged or not ours: take another copy.",
+                )
+        if self.width % self.heads or self.image_size % self.patch_size:
+            raise CheckpointError(
+                "The checkpoint's configuration contradicts itself (width and heads, or crop and patch).",
+                "The file is damaged or not ours: take another copy.",
+            )
+
+    def with_(self, **changes: Any) -> NetworkConfig:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def sam_med3d_config() -> NetworkConfig:
+    """SAM-Med3D (Wang 2023): 12 blocks, window 14 on an 8^3 grid, global attention in blocks 2, 5, 8 and 11."""
+    return NetworkConfig(family="sam_med3d", window=14, global_blocks=(2, 5, 8, 11))
+
+
+def fastsam3d_config() -> NetworkConfig:
+    """FastSAM3D's student (Shen 2024): 6 blocks, none of attention in blocks 0 and 1."""
+    return NetworkConfig(family="fastsam3d", depth=6, heads=6, attention_from=2, residual="normed_stream")
+
+
+def native_config(**changes: Any) -> NetworkConfig:
+    """The network that is trained and shipped here: FastSAM3D's design with sound mathematics and a skip stem."""
+    return NetworkConfig(
+        family="native", width=384, depth=6, heads=6, attention_from=2, relative_position="decomposed",
+        embedding_channels=256, decoder_mlp=1024, stem_channels=(16, 32, 64), upscale_channels=(64, 32, 16),
+    ).with_(**changes)  # fmt: skip

@@ -1,0 +1,61 @@
+"""Small layers that several networks share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ChannelNorm(nn.Module):
+    """LayerNorm over the channels of a (B, C, D, H, W) tensor, at every voxel by itself."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.layer_norm(x.movedim(1, -1), self.weight.shape, self.weight, self.bias, self.eps)
+        return x.movedim(-1, 1)
+
+
+class MLP(nn.Module):
+    """Two linear layers with an activation between them (names as in the published checkpoints)."""
+
+    def __init__(self, width: int, hidden: int, activation: type[nn.Module] = nn.GELU) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(width, hidden)
+        self.lin2 = nn.Linear(hidden, width)
+        self.act = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lin2(self.act(self.lin1(x)))
+
+
+class Perceptron(nn.Module):
+    """A ReLU multi-layer perceptron whose last layer is linear: hyper-networks and the quality head."""
+
+    def __init__(self, *widths: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = functional.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class ConvBlock(nn.Module):
+    """Convolution 3^3 (optionally strided), GroupNorm, ReLU; with a residual where the shapes allow it."""
+
+    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(inside, outside, 3, stride=stride, padding=1, bias=False)
+        self.norm = nn.GroupNorm(max(1, outside // 8), outside)
+        self.residual = inside == outside and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu(self.norm(self.conv(x)))
+        return x + y if self.residual else y

@@ -1,0 +1,175 @@
+"""Clicks and previous logits to embeddings: the published prompt encoder and the native one."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import NetworkConfig
+from .layers import ChannelNorm, ConvBlock
+
+Points = tuple[Tensor, Tensor]
+
+
+class PositionalEncoding(nn.Module):
+    """Random Fourier features of a position in the crop: [sin, cos, sin](2 pi (2 c - 1) G) for 3 x 128 numbers G.
+
+    The third part repeats the sine in the published networks; native ones take [sin, cos] of as many frequencies
+    as half their channels.
+    """
+
+    def __init__(self, channels: int, repeat_sine: bool) -> None:
+        super().__init__()
+        self.repeat_sine = repeat_sine
+        frequencies = channels // 3 if repeat_sine else channels // 2
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(3, frequencies))
+
+    def forward(self, position: Tensor) -> Tensor:
+        """(..., 3) in 0..1, axes (R, A, S) -> (..., channels)."""
+        matrix = self.get_buffer("positional_encoding_gaussian_matrix")
+        phase = 2 * math.pi * ((2 * position - 1) @ matrix)
+        parts = [phase.sin(), phase.cos()] + ([phase.sin()] if self.repeat_sine else [])
+        return torch.cat(parts, dim=-1)
+
+    def of_grid(self, size: int) -> Tensor:
+        """The encoding of the centres of a size^3 grid: (1, channels, size, size, size), axes as the points'."""
+        matrix = self.get_buffer("positional_encoding_gaussian_matrix")
+        steps = (torch.arange(size, device=matrix.device, dtype=matrix.dtype) + 0.5) / size
+        centres = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), dim=-1)
+        return self(centres).movedim(-1, 0)[None]
+
+
+class PromptEncoder(nn.Module):
+    """SAM-Med3D's prompt encoder, with its habits: a padding point is always appended; the dense positional grid has
+    its first two axes swapped against the points'.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.embedding_channels
+        self.pe_layer = PositionalEncoding(channels, repeat_sine=True)
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, channels) for _ in range(2))
+        self.not_a_point_embed = nn.Embedding(1, channels)
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv3d(1, 4, 2, stride=2),
+            ChannelNorm(4),
+            nn.GELU(),
+            nn.Conv3d(4, 16, 2, stride=2),
+            ChannelNorm(16),
+            nn.GELU(),
+            nn.Conv3d(16, channels, 1),
+        )
+        self.no_mask_embed = nn.Embedding(1, channels)
+
+    def dense_positional_encoding(self) -> Tensor:
+        """(1, C, g, g, g); the encoding of a point in token (a, b, c) stands at [b, a, c] (upstream's axis quirk)."""
+        return self.pe_layer.of_grid(self.config.grid).transpose(2, 3)
+
+    def forward(self, points: Points | None = None, masks: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Embeddings of the prompts.
+
+        Args:
+            points: coords (B, N, 3), voxel indices (r, a, s) of the crop, and labels (B, N): 1 positive, 0 negative,
+                -1 padding; or None.
+            masks: previous logits (B, 1, 32, 32, 32), or None.
+
+        Returns:
+            sparse (B, N + 1, C), or (B, 0, C) without points; dense (B, C, g, g, g).
+        """
+        grid, channels = self.config.grid, self.config.embedding_channels
+        if points is not None:
+            batch, sparse = points[0].shape[0], self._embed_points(*points)
+        else:
+            batch = 1 if masks is None else masks.shape[0]
+            sparse = self.no_mask_embed.weight.new_zeros(batch, 0, channels)
+        if masks is not None:
+            return sparse, self.mask_downscaling(masks)
+        return sparse, self.no_mask_embed.weight[0][None, :, None, None, None].expand(batch, -1, grid, grid, grid)
+
+    def _embed_points(self, coords: Tensor, labels: Tensor) -> Tensor:
+        coords = functional.pad(coords.to(self.no_mask_embed.weight.dtype) + 0.5, (0, 0, 0, 1))
+        labels = functional.pad(labels, (0, 1), value=-1)[..., None]
+        encoding = self.pe_layer(coords / self.config.image_size)
+        encoding = torch.where(labels == -1, self.not_a_point_embed.weight, encoding)
+        encoding = encoding + (labels == 0) * self.point_embeddings[0].weight
+        return encoding + (labels == 1) * self.point_embeddings[1].weight
+
+
+class PromptFeatures(NamedTuple):
+    """Native prompts, embedded.
+
+    Attributes:
+        sparse: (B, N, C) tokens, one a click. valid: (B, N) False for padding.
+        dense: (B, C, g, g, g), added to the image embedding. maps: features at 1/2, 1/4 and 1/8 of the crop's
+        resolution, joined while the mask is upscaled.
+    """
+
+    sparse: Tensor
+    valid: Tensor
+    dense: Tensor
+    maps: tuple[Tensor, ...]
+
+
+class NativePromptEncoder(nn.Module):
+    """Clicks as tokens AND as Gaussian maps beside the previous logits, so that no click is lost between tokens."""
+
+    sigmas = (1.0, 4.0)  # voxels of the logits' grid: where the click is, and its neighbourhood
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.embedding_channels
+        self.pe_layer = PositionalEncoding(channels, repeat_sine=False)
+        self.point_embeddings = nn.Embedding(2, channels)
+        coarse, middle, fine = config.upscale_channels
+        maps = 1 + 2 * len(self.sigmas)
+        self.at_half = nn.Conv3d(maps, fine, 1)  # pointwise: a 3^3 kernel at this resolution would double a click's time
+        self.at_quarter = ConvBlock(maps, middle, stride=2)
+        self.at_eighth = ConvBlock(middle, coarse, stride=2)
+        self.to_tokens = nn.Conv3d(coarse, channels, 2, stride=2)
+
+    def dense_positional_encoding(self) -> Tensor:
+        """(1, C, g, g, g), aligned with the points' encoding."""
+        return self.pe_layer.of_grid(self.config.grid)
+
+    def click_maps(self, coords: Tensor, labels: Tensor) -> Tensor:
+        """Gaussians around the clicks: (B, 2 signs x len(sigmas), m, m, m) in 0..1 on the logits' grid.
+
+        Args:
+            coords: (B, N, 3) voxel indices of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
+        """
+        size = self.config.output_size
+        centres = (coords.float() + 0.5) * (size / self.config.image_size) - 0.5
+        steps = torch.arange(size, device=coords.device, dtype=torch.float32)
+        distance = (steps - centres[..., None]) ** 2  # (B, N, 3, m)
+        maps = []
+        for sign in (1, 0):
+            chosen = (labels == sign).to(distance.dtype)
+            for sigma in self.sigmas:
+                r, a, s = (distance / (-2 * sigma**2)).exp().unbind(2)
+                plane = (r[..., :, None] * a[..., None, :]).flatten(2) * chosen[..., None]
+                maps.append((plane.transpose(1, 2) @ s).unflatten(1, (size, size)).clamp(max=1.0))
+        return torch.stack(maps, dim=1)
+
+    def forward(self, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> PromptFeatures:
+        """Embeddings of the prompts.
+
+        Args:
+            coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
+            logits: previous logits (B, 1, m, m, m), or None at the first click.
+        """
+        with torch.autocast(coords.device.type, enabled=False):
+            maps = self.click_maps(coords, labels)
+            encoding = self.pe_layer((coords.float() + 0.5) / self.config.image_size)
+        sparse = encoding + self.point_embeddings(labels.clamp(min=0))
+        past = torch.zeros_like(maps[:, :1]) if logits is None else (logits / 4).tanh()
+        inputs = torch.cat([past, maps], dim=1).contiguous(memory_format=torch.channels_last_3d)
+        quarter = self.at_quarter(inputs)
+        eighth = self.at_eighth(quarter)
+        maps_by_level = (self.at_half(inputs), quarter, eighth)
+        return PromptFeatures(sparse, labels >= 0, self.to_tokens(eighth), maps_by_level)

@@ -1,0 +1,101 @@
+"""The promptable network as the session sees it: encode a crop once, decode it at every click."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import NetworkConfig
+from .image_encoder import ImageEncoder, ImageFeatures
+from .mask_decoder import MaskDecoder, NativeMaskDecoder
+from .prompt_encoder import NativePromptEncoder, PromptEncoder
+
+
+class PublishedSAM3D(nn.Module):
+    """SAM-Med3D or FastSAM3D, tensor for tensor: published checkpoints load strictly and give the published numbers."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = ImageEncoder(config)
+        self.prompt_encoder = PromptEncoder(config)
+        self.mask_decoder = MaskDecoder(config)
+
+    @property
+    def uses_click_history(self) -> bool:
+        """Trained on the newest click and the previous logits only (SAM-Med3D issue 40)."""
+        return False
+
+    def encode(self, image: Tensor) -> ImageFeatures:
+        """(1, 1, S, S, S) normalised crop -> features."""
+        return self.image_encoder.encode(image)
+
+    def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
+        """Logits (B, 1, 32, 32, 32) after the given clicks; zeros stand for the logits before the first click."""
+        if logits is None:
+            size = self.config.output_size
+            logits = features.embedding.new_zeros(coords.shape[0], 1, size, size, size)
+        sparse, dense = self.prompt_encoder(points=(coords, labels), masks=logits)
+        positional_encoding = self.prompt_encoder.dense_positional_encoding()
+        return self.mask_decoder(features.embedding, positional_encoding, sparse, dense)[0]
+
+
+class NativeSAM3D(nn.Module):
+    """The network that is trained and shipped here."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = ImageEncoder(config)
+        self.prompt_encoder = NativePromptEncoder(config)
+        self.mask_decoder = NativeMaskDecoder(config)
+        _initialise(self)
+
+    @property
+    def uses_click_history(self) -> bool:
+        """Trained on all clicks so far, and the previous logits."""
+        return True
+
+    def encode(self, image: Tensor) -> ImageFeatures:
+        """(B, 1, S, S, S) normalised crops -> features."""
+        return self.image_encoder.encode(image)
+
+    def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
+        """Logits (B, 1, m, m, m) after the given clicks.
+
+        Args:
+            coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
+            logits: the previous logits (B, 1, m, m, m), or None at the first click.
+        """
+        prompts = self.prompt_encoder(coords, labels, logits)
+        return self.mask_decoder(features, self.prompt_encoder.dense_positional_encoding(), prompts)
+
+
+SAM3D = PublishedSAM3D | NativeSAM3D
+
+
+def build_network(config: NetworkConfig) -> SAM3D:
+    """The network of a configuration, with fresh weights, on the CPU, in training mode."""
+    return PublishedSAM3D(config) if config.published else NativeSAM3D(config)
+
+
+def upsample_logits(logits: Tensor, size: int) -> Tensor:
+    """Trilinear (align_corners False) to size^3, as the published networks' own last step does."""
+    return functional.interpolate(logits, size=(size, size, size), mode="trilinear", align_corners=False)
+
+
+def _initialise(network: NativeSAM3D) -> None:
+    for name, parameter in network.named_parameters():
+        if name.endswith("pos_embed") or "rel_pos" in name:
+            nn.init.trunc_normal_(parameter, std=0.02)
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+    # Small hyper-weights start the logits near zero whatever the features, so the first steps are calm.
+    last = network.mask_decoder.hyper.layers[-1]
+    assert isinstance(last, nn.Linear)
+    torch.nn.init.normal_(last.weight, std=0.02)
