@@ -1,0 +1,1 @@
+"""Training: data, clicks, losses, evaluation. Never imports slicer, vtk or qt."""
