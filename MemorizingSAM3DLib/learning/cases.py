@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ import SimpleITK as sitk
 
 from ..engine.errors import EngineError
 
-# Substrings of a licence under which a dataset may train weights that are shipped. NC licences never do.
-FORBIDDEN_LICENCE = "-NC"
+# Non-commercial licences, however they are spelt: weights that are shipped must not come from such data.
+NON_COMMERCIAL = re.compile(r"\bNC\b|non[ -]?commercial", re.IGNORECASE)
 
 
 class DataError(EngineError):
@@ -63,7 +64,7 @@ def select(entries: Iterable[dict[str, Any]], split: str, datasets: Sequence[str
         for entry in entries
         if entry["split"] == split
         and (datasets is None or entry["dataset"] in datasets)
-        and not (permissive_only and FORBIDDEN_LICENCE in entry["licence"].upper())
+        and not (permissive_only and NON_COMMERCIAL.search(entry["licence"]))
     ]
 
 
@@ -71,7 +72,7 @@ def load_case(folder: Path, entry: dict[str, Any]) -> Case:
     """Reads ``<dataset>/<case>/image.nii.gz`` and ``label.nii.gz`` beside the manifest.
 
     Raises:
-        DataError: a file is missing, the grids differ, or no label has a voxel.
+        DataError: a file is missing, the grids differ, a label is not of 0 to 255, or no label has a voxel.
     """
     base = folder / entry["dataset"] / entry["case"]
     try:
@@ -79,16 +80,21 @@ def load_case(folder: Path, entry: dict[str, Any]) -> Case:
         labels = sitk.DICOMOrient(sitk.ReadImage(str(base / "label.nii.gz")), "LPS")
     except RuntimeError as error:
         raise DataError(f"Case {entry['id']} cannot be read.", f"Check {base}: {error}") from error
-    if image.GetSize() != labels.GetSize():
+    if not _same_grid(image, labels):
         raise DataError(f"Image and label of case {entry['id']} have different grids.", "Resample the label map.")
     array = _right_anterior_superior(image)
-    label_array = _right_anterior_superior(labels).astype(np.uint8)
+    label_array = _right_anterior_superior(labels)
     present = set(np.unique(label_array).tolist()) - {0}
+    if not present <= set(range(256)):
+        raise DataError(
+            f"Case {entry['id']} has labels that are no whole numbers of 0 to 255.", "Number its structures anew."
+        )
     structures = {int(k): v["name"] for k, v in entry["labels"].items() if int(k) in present}
     if not structures:
         raise DataError(f"Case {entry['id']} has no labelled voxel.", "Remove it from the manifest.")
     x, y, z = image.GetSpacing()
-    return Case(entry["id"], entry["dataset"], entry["modality"].split("-")[0], array, label_array, (x, y, z), structures)
+    modality = entry["modality"].split("-")[0]
+    return Case(entry["id"], entry["dataset"], modality, array, label_array.astype(np.uint8), (x, y, z), structures)
 
 
 def load_cases(manifest: Path, entries: Sequence[dict[str, Any]],
@@ -100,6 +106,15 @@ def load_cases(manifest: Path, entries: Sequence[dict[str, Any]],
         if progress:
             progress(number, len(entries))
     return cases
+
+
+def _same_grid(a: sitk.Image, b: sitk.Image) -> bool:
+    places = zip((*a.GetOrigin(), *a.GetDirection()), (*b.GetOrigin(), *b.GetDirection()), strict=True)
+    return (
+        a.GetSize() == b.GetSize()
+        and np.allclose(a.GetSpacing(), b.GetSpacing(), rtol=1e-3)
+        and all(abs(x - y) <= 0.01 for x, y in places)
+    )
 
 
 def _right_anterior_superior(image: sitk.Image) -> np.ndarray:

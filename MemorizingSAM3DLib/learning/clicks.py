@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-
 COARSE_FROM_VOXELS = 3000
 
 
 class SimulatedClick(NamedTuple):
-    """index: voxel of the array it was found in. positive: whether it lies in a missed part (else in a false one)."""
+    """voxel: index in the array it was found in. positive: whether it lies in a missed part (else in a false one)."""
 
-    index: tuple[int, int, int]
+    voxel: tuple[int, int, int]
     positive: bool
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,6 +16,8 @@ from .synthesis import synthesise
 
 DEFAULT_SPACING_MM = 1.5
 SPACING_RANGE_MM = (0.5, 3.0)
+FOREGROUND = 0  # not a label of any structure: the whole body, so that large composite objects are seen too
+FOREGROUND_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class SampleStream:
             else:
                 targets = list(self.datasets.values())[rng.choice(len(self.weights), p=self.weights)]
                 number, label = targets[rng.integers(len(targets))]
+                if rng.random() < FOREGROUND_SHARE:
+                    label = FOREGROUND
                 image, target = crop_of_case(self.cases[number], label, rng, self.size)
             pooled = functional.avg_pool3d(target[None], self.size // self.output_size)[0]
             if (pooled > 0.5).sum() >= 8:  # fewer output voxels than that cannot be clicked sensibly
@@ -58,11 +63,14 @@ class SampleStream:
 
 
 def crop_of_case(case: Case, label: int, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """A normalised crop and its target, both (1, size, size, size), with random zoom, place, rotation, flips, intensities.
+    """A normalised crop and its target, both (1, size, size, size), under a random view and random intensities.
 
     The crop's voxel size follows the object, as in the session, or is the session's first guess.
+
+    Args:
+        label: of the case's label map, or :data:`FOREGROUND`.
     """
-    mask = case.labels == label
+    mask = foreground(case) if label == FOREGROUND else case.labels == label
     voxels = np.argwhere(mask)
     spacing = np.array(case.spacing)
     extent = float(((voxels.max(0) - voxels.min(0) + 1) * spacing).max())
@@ -93,6 +101,14 @@ def crop_of_case(case: Case, label: int, rng: np.random.Generator, size: int) ->
     normalised = augment_intensity(normalised, rng)
     normalised, target = _random_flips(normalised, target, rng)
     return normalised[None], (target > 0.5).float()[None]
+
+
+def foreground(case: Case) -> np.ndarray:
+    """The body (or the brain of a skull-stripped scan): the largest part above Otsu's threshold, its holes filled."""
+    image = sitk.GetImageFromArray(case.image)
+    parts = sitk.ConnectedComponent(sitk.OtsuThreshold(image, 0, 1))
+    largest = sitk.RelabelComponent(parts, sortByObjectSize=True) == 1
+    return sitk.GetArrayFromImage(sitk.BinaryFillhole(largest)).astype(bool)
 
 
 def augment_intensity(crop: Tensor, rng: np.random.Generator) -> Tensor:
@@ -126,9 +142,9 @@ def _sampling_grid(matrix: np.ndarray, focus: np.ndarray, size: int, shape: torc
     """grid_sample's grid (1, size, size, size, 3) and where it lies inside the scan."""
     steps = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
     m = torch.from_numpy(matrix.astype(np.float32))
-    position = (
-        steps[:, None, None, None] * m[:, 0] + steps[None, :, None, None] * m[:, 1] + steps[None, None, :, None] * m[:, 2]
-    ) + torch.from_numpy(np.asarray(focus, dtype=np.float32))
+    along_r, along_a, along_s = steps[:, None, None, None], steps[None, :, None, None], steps[None, None, :, None]
+    centre = torch.from_numpy(np.asarray(focus, dtype=np.float32))
+    position = along_r * m[:, 0] + along_a * m[:, 1] + along_s * m[:, 2] + centre
     position = (position + 0.5) / factor - 0.5
     limits = torch.tensor(shape, dtype=torch.float32)
     inside = ((position > -0.5) & (position < limits - 0.5)).all(-1).numpy()

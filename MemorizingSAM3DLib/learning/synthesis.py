@@ -26,7 +26,9 @@ def synthesise(rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
     if not candidates:
         return image[None], torch.zeros_like(image)[None]
     target = labels == candidates[int(rng.integers(len(candidates)))]
-    if rng.random() < 0.15:  # a union of two structures, e.g. a wall with its lumen
+    if rng.random() < 0.08:  # all of it, as one composite object
+        target = labels > 0
+    elif rng.random() < 0.15:  # a union of two structures, e.g. a wall with its lumen
         target |= labels == candidates[int(rng.integers(len(candidates)))]
     return image[None], target.float()[None]
 

@@ -49,10 +49,19 @@ class TrainingOptions:
 class Trainer:
     """Trains a network and keeps an exponential moving average of it; everything needed to go on is in one file.
 
-    ``folder`` gets ``state.pt`` (to resume), ``log.csv`` and whatever :meth:`export` is given to write.
+    ``folder`` gets ``state.pt`` (to resume) and ``log.csv``. A ``state.pt`` that is there already is gone on from.
+
+    Raises:
+        ValueError: the stream's crops or targets are not of the network's sizes.
     """
 
     def __init__(self, network: NativeSAM3D, stream: SampleStream, folder: Path, options: TrainingOptions) -> None:
+        config = network.config
+        if (stream.size, stream.output_size) != (config.image_size, config.output_size):
+            raise ValueError(
+                f"The network takes crops of {config.image_size} and gives logits of {config.output_size} voxels; "
+                f"the stream has {stream.size} and {stream.output_size}."
+            )
         self.network, self.stream, self.folder, self.options = network, stream, folder, options
         self.average = {name: value.detach().clone().float() for name, value in network.state_dict().items()}
         decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -120,7 +129,7 @@ class Trainer:
         truth = targets[:, 0].numpy() > 0.5
         logits = initial_logits(targets, rng) if rng.random() < self.options.initial_mask else None
         warm = int(rng.integers(1, 6)) if rng.random() < self.options.warm_start else 0
-        prompts = _Prompts(len(targets), 128 // targets.shape[-1])
+        prompts = _Prompts(len(targets), self.network.config.image_size // targets.shape[-1])
         loss = torch.zeros(())
         dice = []
         for number in range(warm + self.options.clicks):
@@ -212,7 +221,7 @@ class _Prompts:
             click = training_click(past[i], truth[i], rng)
             if click is not None:
                 jitter = rng.uniform(0, self.scale, 3) - 0.5
-                self.coords[i].append([float(v * self.scale + j) for v, j in zip(click.index, jitter, strict=True)])
+                self.coords[i].append([float(v * self.scale + j) for v, j in zip(click.voxel, jitter, strict=True)])
             else:
                 self.coords[i].append([0.0, 0.0, 0.0])
             self.labels[i].append(-1 if click is None else int(click.positive))

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from MemorizingSAM3DLib.engine.errors import VolumeError
 from MemorizingSAM3DLib.engine.geometry import Volume
+from MemorizingSAM3DLib.engine.intensity import guess_modality
 from MemorizingSAM3DLib.scene.messages import capturedMessages
 
 MODALITY_ATTRIBUTE = "DICOM.Modality"
@@ -108,7 +109,7 @@ def modalityOf(volumeNode: Any) -> str | None:
     """The DICOM modality ("CT", "MR", "PT", ...) of a volume node, None when nothing says so.
 
     In this order: the node's attribute, the DICOM series in the subject hierarchy, units of Hounsfield, and at last the
-    intensities themselves (`looksLikeHounsfield`). A wrong guess would window an MR as if it were a CT, so that the
+    intensities themselves (`guess_modality`). A wrong guess would window an MR as if it were a CT, so that the
     last step only answers when it is sure."""
     import slicer
 
@@ -123,27 +124,7 @@ def modalityOf(volumeNode: Any) -> str | None:
     units = volumeNode.GetVoxelValueUnits()
     if units is not None and (units.GetCodeValue() or "").lower() in ("hnsf'u", "[hnsf'u]", "hu"):
         return "CT"
-    return "CT" if looksLikeHounsfield(slicer.util.arrayFromVolume(volumeNode)) else None
-
-
-def looksLikeHounsfield(array: np.ndarray) -> bool:
-    """Whether intensities can only be Hounsfield units, judged on at most some 64^3 voxels spread over the scan.
-
-    True when all hold: there is air (a minimum of at most -200) or padding below it; the values are whole numbers, or
-    reach -900 (a CT resampled to floats); at least a tenth of the voxels is above -200, and their median is that of
-    soft tissue (-150 to 300). Phase images (-4096 to 4095), z-scores and subtraction images fail one of these. A CT
-    cropped to the inside of an organ fails too: None is the honest answer there."""
-    steps = [max(1, -(-size // 64)) for size in array.shape]
-    sample = np.asarray(array[:: steps[0], :: steps[1], :: steps[2]])
-    if sample.dtype.kind == "f":
-        sample = sample[np.isfinite(sample)]
-    if sample.size == 0 or sample.dtype.kind not in "if" or sample.min() > -200:
-        return False
-    isWhole = sample.dtype.kind == "i" or bool(np.all(sample == np.round(sample)))
-    tissue = sample[sample > -200]
-    if tissue.size < 0.1 * sample.size or not (isWhole or sample.min() <= -900):
-        return False
-    return bool(-150 <= np.median(tissue) <= 300)
+    return guess_modality(slicer.util.arrayFromVolume(volumeNode))
 
 
 def volumeNodeFromFile(path: str | Path, name: str | None = None) -> Any:

@@ -169,11 +169,11 @@ def someCt(rng):
     ],
 )
 def test_only_sure_hounsfield_units_are_taken_for_a_ct(name, make, expected):
-    from MemorizingSAM3DLib.scene.volumes import looksLikeHounsfield
+    from MemorizingSAM3DLib.engine.intensity import guess_modality
 
     array = make(np.random.default_rng(3))
 
-    assert looksLikeHounsfield(array) is (expected == "CT"), name
+    assert guess_modality(array) == expected, name
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])

@@ -106,6 +106,11 @@ class Volume:
         return i * di, j * dj, k * dk
 
     @cached_property
+    def voxel_mm3(self) -> float:
+        """The volume of a voxel, mm^3."""
+        return float(abs(np.linalg.det(self.ijk_to_ras[:3, :3])))
+
+    @cached_property
     def ras_to_ijk_matrix(self) -> np.ndarray:
         """(4, 4) matrix: RAS mm -> (i, j, k, 1)."""
         return np.linalg.inv(self.ijk_to_ras)

@@ -60,7 +60,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
 
 
 def relative_table(table: Tensor, size: int) -> Tensor:
-    """R[i, j] = table[i - j + L - 1] for i, j < size; table is (2 L - 1, head_dim), the result (size, size, head_dim)."""
+    """R[i, j] = table[i - j + L - 1] for i, j < size: (2 L - 1, head_dim) to (size, size, head_dim)."""
     length = (table.shape[0] + 1) // 2
     steps = torch.arange(size, device=table.device)
     return table[steps[:, None] - steps[None, :] + length - 1]
@@ -73,7 +73,7 @@ def decomposed_bias(query: Tensor, tables: tuple[Tensor, Tensor, Tensor], grid: 
         query: (B, heads, grid^3, head_dim), unscaled.
 
     Returns:
-        Three tensors (B, heads, grid, grid, grid, grid): query position (d, h, w), then the key's coordinate on one axis.
+        Three tensors (B, heads, grid, grid, grid, grid): the query's (d, h, w), then the key's coordinate on one axis.
     """
     q = query.unflatten(2, (grid, grid, grid))
     along_d = torch.einsum("bndhwc,dkc->bndhwk", q, relative_table(tables[0], grid))

@@ -6,7 +6,7 @@ It travels inside every checkpoint (safetensors metadata), so nothing is guessed
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..errors import CheckpointError
 
@@ -16,6 +16,7 @@ RelativePosition = Literal["decomposed", "published"]
 Residual = Literal["pre_norm", "normed_stream"]
 
 FAMILIES: tuple[Family, ...] = ("native", "sam_med3d", "fastsam3d")
+MAXIMAL_GRID = 32  # tokens along an edge: attention over more would not fit any machine
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class NetworkConfig:
         decoder_heads, decoder_mlp, decoder_depth: the two-way transformer.
         stem_channels: channels of the native skip stem at 1/2, 1/4 and 1/8 of the crop's resolution; empty = no stem.
         upscale_channels: channels while upscaling; each entry doubles the resolution of the embedding grid.
+        refine_blocks: native only: convolutional blocks after each of those steps; those at the coarse ones let a
+            click reach far.
     """
 
     family: Family
@@ -59,6 +62,7 @@ class NetworkConfig:
     decoder_depth: int = 2
     stem_channels: tuple[int, ...] = ()
     upscale_channels: tuple[int, ...] = (96, 48)
+    refine_blocks: tuple[int, ...] = ()
 
     @property
     def grid(self) -> int:
@@ -88,7 +92,7 @@ class NetworkConfig:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            CheckpointError: a field is unknown, missing or has a value out of range.
+            CheckpointError: a field is unknown, has a value out of range, or contradicts another; no family is named.
         """
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
@@ -97,33 +101,97 @@ class NetworkConfig:
                 f"The checkpoint's configuration is not one of this version (fields {unknown or ['family']}).",
                 "Update MemorizingSAM3D, or take a checkpoint written by this version.",
             )
-        tidy = {key: _frozen(value) for key, value in values.items()}
-        config = cls(**tidy)
-        config._check()
+        config = cls(**{key: _frozen(value) for key, value in values.items()})
+        config._check_ranges()
+        config._check_agreement()
         return config
 
-    def _check(self) -> None:
-        limits = {
-            "image_size": (32, 512), "patch_size": (4, 64), "width": (16, 4096), "depth": (1, 64), "heads": (1, 64),
-            "embedding_channels": (16, 4096), "decoder_heads": (1, 64), "decoder_mlp": (16, 16384),
-            "decoder_depth": (1, 16),
-        }  # fmt: skip
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise CheckpointError(
-                    f"The checkpoint's configuration has {name} = {value!r}, outside {low} to {high}.",
-                    "The file is damaged or not ours: take another copy.",
-                )
-        if self.width % self.heads or self.image_size % self.patch_size:
+    def _check_ranges(self) -> None:
+        tokens = MAXIMAL_GRID**3
+        for name, (low, high) in _RANGES.items():
+            _check(name, getattr(self, name), _is_number(getattr(self, name), low, high), f"{low} to {high}")
+        for name, (shortest, longest, low, high) in _LISTS.items():
+            values = getattr(self, name)
+            fits = isinstance(values, tuple) and shortest <= len(values) <= longest
+            fits = fits and all(_is_number(value, low, high) for value in values)
+            _check(name, values, fits, f"{shortest} to {longest} numbers of {low} to {high}")
+        for name, choices in _CHOICES.items():
+            _check(name, getattr(self, name), getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        ratio = self.mlp_ratio
+        _check("mlp_ratio", ratio, isinstance(ratio, (int, float)) and 0.25 <= ratio <= 16, "0.25 to 16")
+        pairs = self.segments
+        fits = isinstance(pairs, tuple) and 1 <= len(pairs) <= 16
+        fits = fits and all(
+            isinstance(pair, tuple) and len(pair) == 2 and all(_is_number(number, 1, tokens) for number in pair)
+            for pair in pairs
+        )
+        _check("segments", pairs, fits, f"1 to 16 pairs of 1 to {tokens} tokens")
+
+    def _check_agreement(self) -> None:
+        channels, parts = self.embedding_channels, 3 if self.published else 2
+        contradictions = {
+            "the width is no multiple of the heads": self.width % self.heads,
+            "the crop is no multiple of the patch": self.image_size % self.patch_size,
+            f"the grid has more than {MAXIMAL_GRID} tokens along an edge": self.grid > MAXIMAL_GRID,
+            f"the embedding's channels are no multiple of {parts}": channels % parts,
+            "half the embedding's channels are no multiple of the decoder's heads": channels % (2 * self.decoder_heads),
+            "the window is smaller than the grid": 0 < self.window < self.grid,
+            "only published relative positions have windows": self.window and self.relative_position != "published",
+            "sparse attention has decomposed relative positions": (
+                self.attention == "sparse" and self.relative_position != "decomposed"
+            ),
+            "no pair of segments reaches every token": (
+                self.attention == "sparse" and min(stride for _, stride in self.segments) > self.heads
+            ),
+        }
+        # A published network upscales twice; the native one three times, beside a stem that halves the crop four times.
+        if self.published:
+            contradictions["a published network has no stem and upscales twice"] = (
+                len(self.stem_channels) or len(self.upscale_channels) != 2
+            )
+        else:
+            contradictions["a native network has patches of 16, three stem and three upscaling steps"] = (
+                self.patch_size != 16 or len(self.stem_channels) != 3 or len(self.upscale_channels) != 3
+                or len(self.refine_blocks) != 3
+            )
+        if found := [text for text, contradicts in contradictions.items() if contradicts]:
             raise CheckpointError(
-                "The checkpoint's configuration contradicts itself (width and heads, or crop and patch).",
+                f"The checkpoint's configuration contradicts itself: {', and '.join(found)}.",
                 "The file is damaged or not ours: take another copy.",
             )
 
     def with_(self, **changes: Any) -> NetworkConfig:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+
+_RANGES = {
+    "image_size": (32, 512), "patch_size": (4, 64), "width": (16, 4096), "depth": (1, 64), "heads": (1, 64),
+    "attention_from": (0, 64), "window": (0, 64), "embedding_channels": (16, 4096), "decoder_heads": (1, 64),
+    "decoder_mlp": (16, 16384), "decoder_depth": (1, 16),
+}  # fmt: skip
+_LISTS = {  # lengths, values
+    "global_blocks": (0, 64, 0, 63), "stem_channels": (0, 3, 1, 1024), "upscale_channels": (2, 3, 1, 1024),
+    "refine_blocks": (0, 3, 1, 16),
+}  # fmt: skip
+_CHOICES = {
+    "family": FAMILIES,
+    "attention": get_args(Attention),
+    "relative_position": get_args(RelativePosition),
+    "residual": get_args(Residual),
+}
+
+
+def _is_number(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _check(name: str, value: Any, fits: bool, wanted: str) -> None:
+    if not fits:
+        raise CheckpointError(
+            f"The checkpoint's configuration has {name} = {value!r}, not {wanted}.",
+            "The file is damaged or not ours: take another copy.",
+        )
 
 
 def _frozen(value: Any) -> Any:
@@ -145,4 +213,5 @@ def native_config(**changes: Any) -> NetworkConfig:
     return NetworkConfig(
         family="native", width=384, depth=6, heads=6, attention_from=2, relative_position="decomposed",
         embedding_channels=256, decoder_mlp=1024, stem_channels=(16, 32, 64), upscale_channels=(64, 32, 16),
+        refine_blocks=(4, 2, 1),
     ).with_(**changes)  # fmt: skip

@@ -26,10 +26,12 @@ class ImageFeatures(NamedTuple):
     Attributes:
         embedding: (B, C, g, g, g). skips: the native stem's features at 1/2, 1/4 and 1/8 of the crop's resolution,
             with the channels that the mask decoder has there.
+        image: (B, 1, m, m, m), the crop itself on the logits' grid; native only.
     """
 
     embedding: Tensor
     skips: tuple[Tensor, ...] = ()
+    image: Tensor | None = None
 
 
 def voxels_to_channels(x: Tensor, edge: int) -> Tensor:
@@ -145,8 +147,7 @@ class SkipStem(nn.Module):
         self.to_tokens = nn.Conv3d(coarse, config.width, 2, stride=2)
         # Projected here, once a crop, and not in the decoder, once a click.
         self.project = nn.ModuleList(
-            nn.Conv3d(a, b, 1)
-            for a, b in zip(config.stem_channels, reversed(config.upscale_channels), strict=True)
+            nn.Conv3d(a, b, 1) for a, b in zip(config.stem_channels, reversed(config.upscale_channels), strict=True)
         )
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -194,4 +195,7 @@ class ImageEncoder(nn.Module):
         tokens = tokens + self.pos_embed
         for block in self.blocks:
             tokens = block(tokens)
-        return ImageFeatures(self.neck(tokens.movedim(-1, 1)), skips)
+        image = None
+        if not self.config.published:
+            image = functional.avg_pool3d(x, self.config.image_size // self.config.output_size)
+        return ImageFeatures(self.neck(tokens.movedim(-1, 1)), skips, image)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .attention import attend
 from .config import NetworkConfig
@@ -88,7 +87,7 @@ class TwoWayTransformer(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """SAM-Med3D's mask decoder: four hyper-networks (only mask 0 was ever trained) and a quality head (never trained)."""
+    """SAM-Med3D's mask decoder: four hyper-networks (only mask 0's was ever trained), an untrained quality head."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -134,10 +133,10 @@ class MaskDecoder(nn.Module):
 class UpscaleBlock(nn.Module):
     """Doubles the resolution and joins the features of the image and of the prompts at that resolution."""
 
-    def __init__(self, inside: int, outside: int) -> None:
+    def __init__(self, inside: int, outside: int, blocks: int) -> None:
         super().__init__()
         self.up = nn.ConvTranspose3d(inside, outside, 2, stride=2)
-        self.refine = ConvBlock(outside, outside)
+        self.refine = nn.Sequential(*(ConvBlock(outside, outside) for _ in range(blocks)))
 
     def forward(self, x: Tensor, skip: Tensor, prompt: Tensor) -> Tensor:
         return self.refine(self.up(x) + skip + prompt)
@@ -152,7 +151,10 @@ class NativeMaskDecoder(nn.Module):
         self.transformer = TwoWayTransformer(config)
         self.mask_token = nn.Embedding(1, channels)
         widths = (channels, *config.upscale_channels)
-        self.upscaling = nn.ModuleList(UpscaleBlock(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.upscaling = nn.ModuleList(
+            UpscaleBlock(a, b, blocks)
+            for a, b, blocks in zip(widths[:-1], widths[1:], config.refine_blocks, strict=True)
+        )
         self.hyper = Perceptron(channels, channels, widths[-1] + 1)
 
     def forward(self, features: ImageFeatures, positional_encoding: Tensor, prompts: PromptFeatures) -> Tensor:

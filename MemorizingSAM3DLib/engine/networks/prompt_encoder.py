@@ -31,7 +31,8 @@ class PositionalEncoding(nn.Module):
     def forward(self, position: Tensor) -> Tensor:
         """(..., 3) in 0..1, axes (R, A, S) -> (..., channels)."""
         matrix = self.get_buffer("positional_encoding_gaussian_matrix")
-        phase = 2 * math.pi * ((2 * position - 1) @ matrix)
+        with torch.autocast(matrix.device.type, enabled=False):  # bfloat16 phases would be wrong by 0.1 rad
+            phase = 2 * math.pi * ((2 * position - 1) @ matrix)
         parts = [phase.sin(), phase.cos()] + ([phase.sin()] if self.repeat_sine else [])
         return torch.cat(parts, dim=-1)
 
@@ -96,8 +97,8 @@ class PromptEncoder(nn.Module):
         labels = functional.pad(labels, (0, 1), value=-1)[..., None]
         encoding = self.pe_layer(coords / self.config.image_size)
         encoding = torch.where(labels == -1, self.not_a_point_embed.weight, encoding)
-        encoding = encoding + (labels == 0) * self.point_embeddings[0].weight
-        return encoding + (labels == 1) * self.point_embeddings[1].weight
+        encoding = encoding + (labels == 0) * self.get_parameter("point_embeddings.0.weight")
+        return encoding + (labels == 1) * self.get_parameter("point_embeddings.1.weight")
 
 
 class PromptFeatures(NamedTuple):
@@ -116,9 +117,14 @@ class PromptFeatures(NamedTuple):
 
 
 class NativePromptEncoder(nn.Module):
-    """Clicks as tokens AND as Gaussian maps beside the previous logits, so that no click is lost between tokens."""
+    """Clicks as tokens AND as maps beside the previous logits, so that no click is lost between tokens.
 
-    sigmas = (1.0, 4.0)  # voxels of the logits' grid: where the click is, and its neighbourhood
+    Two kinds of maps: Gaussians around the clicks say where they are; likeness maps say which cells are as bright as
+    what was clicked, which is what a region grows by.
+    """
+
+    sigmas = (1.0, 4.0)  # cells of the logits' grid: where the click is, and its neighbourhood
+    likenesses = (0.1, 0.35)  # differences of normalised intensity
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -127,8 +133,9 @@ class NativePromptEncoder(nn.Module):
         self.pe_layer = PositionalEncoding(channels, repeat_sine=False)
         self.point_embeddings = nn.Embedding(2, channels)
         coarse, middle, fine = config.upscale_channels
-        maps = 1 + 2 * len(self.sigmas)
-        self.at_half = nn.Conv3d(maps, fine, 1)  # pointwise: a 3^3 kernel at this resolution would double a click's time
+        maps = 1 + 2 * len(self.sigmas) + 2 * len(self.likenesses)
+        # Pointwise: a kernel of 3^3 at this resolution would double a click's time.
+        self.at_half = nn.Conv3d(maps, fine, 1)
         self.at_quarter = ConvBlock(maps, middle, stride=2)
         self.at_eighth = ConvBlock(middle, coarse, stride=2)
         self.to_tokens = nn.Conv3d(coarse, channels, 2, stride=2)
@@ -156,15 +163,42 @@ class NativePromptEncoder(nn.Module):
                 maps.append((plane.transpose(1, 2) @ s).unflatten(1, (size, size)).clamp(max=1.0))
         return torch.stack(maps, dim=1)
 
-    def forward(self, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> PromptFeatures:
+    def likeness_maps(self, coords: Tensor, labels: Tensor, image: Tensor) -> Tensor:
+        """How like each cell is to the clicked one it is most like, by intensity.
+
+        A clicked cell's intensity is the mean over its 3^3 neighbourhood.
+
+        Args:
+            coords, labels: as in :meth:`forward`. image: (B, 1, m, m, m).
+
+        Returns:
+            (B, 2 signs x len(likenesses), m, m, m) in 0..1; 0 where there is no click of that sign.
+        """
+        size = self.config.output_size
+        image = image.float()
+        cells = ((coords.float() + 0.5) * (size / self.config.image_size)).long().clamp(0, size - 1)
+        batch = torch.arange(len(cells), device=cells.device)[:, None]
+        smooth = functional.avg_pool3d(image, 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+        clicked = smooth[batch, cells[..., 0], cells[..., 1], cells[..., 2]]  # (B, N)
+        maps = []
+        for sign in (1, 0):
+            values = clicked.masked_fill(labels != sign, float("inf"))
+            nearest = torch.full_like(image[:, 0], float("inf"))
+            for value in values.unbind(1):
+                nearest = torch.minimum(nearest, (image[:, 0] - value[:, None, None, None]).abs())
+            maps += [(-((nearest / scale) ** 2)).exp() for scale in self.likenesses]
+        return torch.stack(maps, dim=1)
+
+    def forward(self, coords: Tensor, labels: Tensor, image: Tensor, logits: Tensor | None = None) -> PromptFeatures:
         """Embeddings of the prompts.
 
         Args:
             coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
+            image: (B, 1, m, m, m), the crop on the logits' grid.
             logits: previous logits (B, 1, m, m, m), or None at the first click.
         """
         with torch.autocast(coords.device.type, enabled=False):
-            maps = self.click_maps(coords, labels)
+            maps = torch.cat([self.click_maps(coords, labels), self.likeness_maps(coords, labels, image)], dim=1)
             encoding = self.pe_layer((coords.float() + 0.5) / self.config.image_size)
         sparse = encoding + self.point_embeddings(labels.clamp(min=0))
         past = torch.zeros_like(maps[:, :1]) if logits is None else (logits / 4).tanh()

@@ -68,7 +68,8 @@ class NativeSAM3D(nn.Module):
             coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
             logits: the previous logits (B, 1, m, m, m), or None at the first click.
         """
-        prompts = self.prompt_encoder(coords, labels, logits)
+        assert features.image is not None
+        prompts = self.prompt_encoder(coords, labels, features.image, logits)
         return self.mask_decoder(features, self.prompt_encoder.dense_positional_encoding(), prompts)
 
 

@@ -79,8 +79,10 @@ def sparse_attend(query: Tensor, key: Tensor, value: Tensor, segments: tuple[tup
     mass = torch.where(valid[None], denominator, float("-inf")).flatten(2)
     highest = torch.full((batch, heads, tokens), float("-inf"), device=query.device)
     highest = highest.scatter_reduce(2, flat, mass.detach(), "amax")
+    highest = highest.masked_fill(highest.isinf(), 0.0)  # a token in no row of this head
     share = (mass - highest.gather(2, flat)).exp()  # LongNet's alpha before normalisation
     total = torch.zeros_like(highest).scatter_add(2, flat, share)
+    total = total.masked_fill(total == 0, 1.0)
     share = (share / total.gather(2, flat)).unflatten(2, (rows, length))
 
     attention = (logits - denominator[..., None]).exp() * share[..., None]

@@ -1,0 +1,123 @@
+"""A network on a device, asked about crops of a scan: encodes once a crop, decodes at every click."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .errors import VolumeError
+from .geometry import CropGrid, Volume, resample_to_crop
+from .intensity import guess_modality, normalise
+from .networks.image_encoder import ImageFeatures
+from .networks.sam3d import SAM3D
+from .prompts import Click
+from .runtime import Runtime, choose_runtime
+
+PUBLISHED_SPACING_MM = 1.5
+NATIVE_SPACINGS_MM = (0.5, 3.0)
+
+
+class Predictor:
+    """A network ready to segment.
+
+    Args:
+        network: of either family; it is moved to the device and set to evaluation.
+        runtime: device and precision; chosen automatically by default.
+        embeddings: how many encoded crops are kept (least recently used goes first); 0 keeps none.
+
+    Attributes:
+        encodes: how many crops have been encoded so far.
+    """
+
+    def __init__(self, network: SAM3D, runtime: Runtime | None = None, embeddings: int = 8) -> None:
+        self.runtime = runtime or choose_runtime()
+        self.network = network.eval().requires_grad_(False)
+        self.network.to(self.runtime.device)
+        for parameter in self.network.parameters():
+            if parameter.ndim == 5:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+        self.embeddings = embeddings
+        self.encodes = 0
+        self._cache: OrderedDict[CropGrid, ImageFeatures] = OrderedDict()
+        self._volume: Volume | None = None
+        self._modality: str | None = None
+
+    @property
+    def spacing_range(self) -> tuple[float, float]:
+        """Voxel sizes, mm, that the network was trained on: published ones on 1.5 mm alone."""
+        return (PUBLISHED_SPACING_MM,) * 2 if self.network.config.published else NATIVE_SPACINGS_MM
+
+    @property
+    def crop_size(self) -> int:
+        """Edge of a crop, voxels."""
+        return self.network.config.image_size
+
+    @property
+    def output_size(self) -> int:
+        """Edge of the logits, cells."""
+        return self.network.config.output_size
+
+    @property
+    def volume(self) -> Volume:
+        """The scan at hand.
+
+        Raises:
+            VolumeError: none was set.
+        """
+        if self._volume is None:
+            raise VolumeError("There is no scan.", "Choose a scan first.")
+        return self._volume
+
+    def set_volume(self, volume: Volume) -> None:
+        """Takes another scan; the cached crops of the last one are dropped. The scan at hand keeps them."""
+        if volume is self._volume:
+            return
+        self._volume = volume
+        self._modality = volume.modality or guess_modality(volume.array)
+        self._cache.clear()
+
+    def features(self, grid: CropGrid) -> ImageFeatures:
+        """The encoded crop, from the cache when it is there."""
+        if grid in self._cache:
+            self._cache.move_to_end(grid)
+            return self._cache[grid]
+        crop, inside = resample_to_crop(self.volume, grid)
+        image = normalise(crop, inside, self._modality, self.network.config.family)
+        with torch.inference_mode(), self.runtime.autocast():
+            features = self.network.encode(torch.from_numpy(image)[None, None].to(self.runtime.device))
+        self.encodes += 1
+        if self.embeddings > 0:
+            self._cache[grid] = features
+            while len(self._cache) > self.embeddings:
+                self._cache.popitem(last=False)
+        return features
+
+    def logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None) -> np.ndarray:
+        """Logits on ``grid.coarser(output_size)``: (m, m, m) float32, positive inside the object.
+
+        Native networks get all the clicks that lie in the crop; published ones the newest, as their authors advise
+        (SAM-Med3D issue 40: they were trained so).
+
+        Args:
+            clicks: in the order they were made; at least one of them in the crop.
+            previous: (m, m, m) logits so far, or None.
+        """
+        inside = [click for click in clicks if grid.contains(click.ras)]
+        if not self.network.uses_click_history:
+            inside = inside[-1:]
+        coords = grid.ras_to_index(np.array([click.ras for click in inside]).reshape(-1, 3))
+        labels = [int(click.positive) for click in inside]
+        device = self.runtime.device
+        features = self.features(grid)
+        with torch.inference_mode(), self.runtime.autocast():
+            past = None if previous is None else torch.from_numpy(previous).to(device)[None, None]
+            logits = self.network.decode(
+                features,
+                torch.from_numpy(coords.astype(np.float32))[None].to(device),
+                torch.tensor([labels], device=device),
+                past,
+            )
+        return logits[0, 0].float().cpu().numpy()

@@ -1,0 +1,232 @@
+"""One click: from the state before it to the state after it. No hidden memory, so a replay gives the same mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_logits, refined_logits
+from .locality import accepted_region, hold_clicks
+from .packed_mask import PackedMask
+from .predictor import Predictor
+from .prompts import Click
+from .zoom import MARGIN_VOXELS, better_grid, cut_faces, first_grid, grid_around, spacing_for
+
+MOST_FURTHER_CROPS = 6
+_LOOKS = 3
+_KNOWN_LOGIT = 6.0  # of a mask whose logits are not known: what the network saw in training
+_FINER_RATIO = 2.2
+
+
+@dataclass(frozen=True, eq=False)
+class MaskState:
+    """A mask and what the next click builds on.
+
+    Attributes:
+        mask: on the scan's grid. clicks: so far, in order. grid: the crop last looked through.
+        logits: (m, m, m) on that crop, equal in sign to the mask there; None when another crop changed the mask.
+        seen: all crops that decided a part of the mask, oldest first.
+    """
+
+    mask: PackedMask = PackedMask()
+    clicks: tuple[Click, ...] = ()
+    grid: CropGrid | None = None
+    logits: np.ndarray | None = None
+    seen: tuple[CropGrid, ...] = ()
+
+
+class ClickRefiner:
+    """Applies clicks to states with a predictor that knows the scan."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    @property
+    def volume(self) -> Volume:
+        """The scan at hand."""
+        return self.predictor.volume
+
+    def refine(self, state: MaskState, click: Click) -> MaskState:
+        """The state after one more click.
+
+        Raises:
+            ClickError: the click lies outside the scan.
+        """
+        self.volume.nearest_voxel(click.ras)
+        clicks = (*state.clicks, click)
+        if state.mask.is_empty and not click.positive:
+            return replace(state, clicks=clicks)  # nothing to remove: the click counts from the next one on
+        if state.mask.is_empty:
+            grid, new = self._first_look(clicks)
+            old, region = None, np.ones_like(new, dtype=bool)
+        else:
+            grid = self._grid_for(state, click)
+            old = state.logits if grid == state.grid and state.logits is not None else self._logits_of(state.mask, grid)
+            new = self.predictor.logits(grid, clicks, old)
+            position = grid.coarser(len(new)).ras_to_index(np.array(click.ras))
+            region = accepted_region(old, new, position, click.positive)
+        merged = new if old is None else np.where(region, new, old)
+        cells = grid.coarser(len(new))
+        before = merged > 0
+        hold_clicks(merged, [(cells.ras_to_index(self._places(c)), c.positive) for c in clicks])
+        region |= before != (merged > 0)
+        mask = self._written(state.mask, grid, merged, region)
+        # What was decided about an object that is gone says nothing about the next one.
+        seen = () if old is None else tuple(other for other in state.seen if other != grid)
+        after = MaskState(mask, clicks, grid, merged, (*seen, grid))
+        if click.positive:
+            after = self._continued(after)
+        return replace(after, mask=self._with_clicked_voxels(after.mask, clicks))
+
+    def _first_look(self, clicks: tuple[Click, ...]) -> tuple[CropGrid, np.ndarray]:
+        click = clicks[-1]
+        predictor = self.predictor
+        grid = first_grid(self.volume, click.ras, predictor.spacing_range, predictor.crop_size)
+        logits = predictor.logits(grid, clicks, None)
+        for _ in range(_LOOKS - 1):
+            better = better_grid(logits, grid, click.ras, predictor.spacing_range)
+            if better is None:
+                break
+            grid, logits = better, predictor.logits(better, clicks, None)
+        return grid, logits
+
+    def _grid_for(self, state: MaskState, click: Click) -> CropGrid:
+        predictor = self.predictor
+        corners = self._corners(state.mask.box)
+        if state.grid is not None and self._suits(state.grid, click):
+            extent = float((corners.max(0) - corners.min(0)).max())
+            ideal = spacing_for(extent, predictor.spacing_range, predictor.crop_size)
+            if ideal * _FINER_RATIO > state.grid.spacing:
+                return state.grid
+        else:
+            for grid in reversed(state.seen):
+                if self._suits(grid, click):
+                    return grid
+        grid = grid_around(np.vstack([corners, click.ras]), predictor.spacing_range, predictor.crop_size)
+        if self._suits(grid, click):
+            return grid
+        spacing = state.grid.spacing if state.grid is not None else grid.spacing
+        return CropGrid(click.ras, spacing, predictor.crop_size)
+
+    def _suits(self, grid: CropGrid, click: Click) -> bool:
+        # Near a face that is also the scan's there is nothing more to see: any crop would do as well.
+        if grid.contains(click.ras, MARGIN_VOXELS):
+            return True
+        if not grid.contains(click.ras):
+            return False
+        offset = np.subtract(click.ras, grid.center_ras)
+        margin = MARGIN_VOXELS * grid.spacing
+        steps = np.diag(np.sign(offset) * (np.abs(offset) > grid.extent_mm / 2 - margin) * 2 * margin)
+        return not any(self.volume.contains(click.ras + step) for step in steps if step.any())
+
+    def _continued(self, state: MaskState) -> MaskState:
+        """The mask followed beyond the faces at which crops cut it; only voxels that no crop has decided are added."""
+        assert state.grid is not None and state.logits is not None
+        mask, seen = state.mask, state.seen
+        waiting = cut_faces(state.logits > 0, state.grid, self.volume)
+        for _ in range(MOST_FURTHER_CROPS):
+            waiting = [grid for grid in waiting if not any(_same_place(grid, other) for other in seen)]
+            if not waiting:
+                break
+            grid = waiting.pop(0)
+            old = self._logits_of(mask, grid)
+            decided = _decided(grid, seen, len(old))
+            if not (old > 0).any():
+                continue  # what reached the border was too thin to be seen from here
+            clicks = [click for click in state.clicks if grid.contains(click.ras)]
+            heard = clicks if self.predictor.network.uses_click_history else clicks[-1:]
+            if not any(click.positive for click in heard):
+                clicks.append(self._deepest(old, grid))
+            new = np.where(decided, old, self.predictor.logits(grid, clicks, old))
+            connected = _connected(new > 0, (old > 0) & decided)
+            new = np.where((new > 0) & ~connected & ~decided, -np.abs(new) - 1e-3, new)
+            mask = self._written(mask, grid, new, ~decided, only_add=True)
+            seen = (*seen, grid)
+            waiting += cut_faces((new > 0) & ~decided, grid, self.volume)
+        return replace(state, mask=mask, seen=seen)
+
+    def _deepest(self, logits: np.ndarray, grid: CropGrid) -> Click:
+        """A click of our own making, in the middle of the part of the mask that is to be continued."""
+        depth = ndimage.distance_transform_edt(np.pad(logits > 0, 1))[1:-1, 1:-1, 1:-1]
+        cell = np.array(np.unravel_index(int(depth.argmax()), depth.shape))
+        r, a, s = grid.coarser(len(logits)).index_to_ras(cell).tolist()
+        return Click((r, a, s))
+
+    def _logits_of(self, mask: PackedMask, grid: CropGrid) -> np.ndarray:
+        whole = Box.whole(self.volume.shape)
+        filled = mask_to_crop(mask.within(whole), self.volume, grid, self.predictor.output_size)
+        return (filled - 0.5).astype(np.float32) * (2 * _KNOWN_LOGIT)
+
+    def _places(self, click: Click) -> np.ndarray:
+        """(2, 3) RAS mm: the click, and the centre of the scan voxel in which it lies."""
+        return np.stack([click.ras, self.volume.ijk_to_ras_points(self.volume.nearest_voxel(click.ras))])
+
+    def _with_clicked_voxels(self, mask: PackedMask, clicks: tuple[Click, ...]) -> PackedMask:
+        """The mask in which the voxel under each click has its label, however coarse the logits; the newest wins."""
+        labels = {self.volume.nearest_voxel(click.ras)[::-1]: click.positive for click in clicks}
+        wrong = {voxel: label for voxel, label in labels.items() if mask.at(voxel) != label}
+        if not wrong:
+            return mask
+        voxels = np.array(list(wrong))
+        box = mask.box.union(Box.between(voxels.min(axis=0), voxels.max(axis=0) + 1))
+        result = mask.within(box)
+        result[tuple((voxels - box.low).T)] = list(wrong.values())
+        return PackedMask.of(result, box)
+
+    def _written(self, mask: PackedMask, grid: CropGrid, logits: np.ndarray, region: np.ndarray,
+                 only_add: bool = False) -> PackedMask:  # fmt: skip
+        """The mask with the logits' sign in the region (``only_add``: where it is positive), untouched elsewhere."""
+        touched = self._box_of(region, grid)
+        box = self._box_of(region & (logits > 0), grid).union(mask.box.intersection(touched))
+        if box.is_empty:
+            return mask
+        done, values = paste_logits(refined_logits(logits), grid, self.volume, box)
+        if done.is_empty:
+            return mask
+        inside = paste_logits(np.where(region, 1.0, -1.0), grid, self.volume, done)[1] > 0
+        both = mask.box.union(done)
+        result = mask.within(both)
+        part = Box.between(np.subtract(done.low, both.low), np.subtract(done.high, both.low)).slices
+        result[part] = np.where(inside, (values > 0) | (result[part] & only_add), result[part])
+        return PackedMask.of(result, both)
+
+    def _box_of(self, cells: np.ndarray, grid: CropGrid) -> Box:
+        """The scan voxels that cells of a crop reach, their neighbours included."""
+        inner = Box.of_mask(cells)
+        if inner.is_empty:
+            return Box(0, 0, 0, 0, 0, 0)
+        low, high = np.array(inner.low) - 1.5, np.array(inner.high) + 0.5
+        corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
+        ijk = self.volume.ras_to_ijk(grid.coarser(len(cells)).index_to_ras(corners))
+        first, last = np.floor(ijk.min(0))[::-1], np.ceil(ijk.max(0))[::-1] + 1
+        return Box.between(first, last).clipped(self.volume.shape)
+
+    def _corners(self, box: Box) -> np.ndarray:
+        low, high = np.array(box.low)[::-1] - 0.5, np.array(box.high)[::-1] - 0.5
+        ijk = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
+        return self.volume.ijk_to_ras_points(ijk)
+
+
+def _same_place(a: CropGrid, b: CropGrid) -> bool:
+    """Whether one crop adds too little to another: centres within a quarter of an edge."""
+    apart = np.abs(np.subtract(a.center_ras, b.center_ras)).max()
+    return bool(apart < 0.25 * b.extent_mm) and a.spacing <= 1.01 * b.spacing
+
+
+def _decided(grid: CropGrid, seen: tuple[CropGrid, ...], size: int) -> np.ndarray:
+    """The cells of a crop that lie half a cell or more within crops already looked through: no slit is left between."""
+    half = grid.extent_mm / size / 2
+    axes = [grid.coarser(size).index_to_ras(np.repeat(np.arange(size)[:, None], 3, 1))[:, axis] for axis in range(3)]
+    result = np.zeros((size,) * 3, dtype=bool)
+    for other in seen:
+        r, a, s = (np.abs(x - c) <= other.extent_mm / 2 - half for x, c in zip(axes, other.center_ras, strict=True))
+        result |= r[:, None, None] & a[:, None] & s
+    return result
+
+
+def _connected(mask: np.ndarray, start: np.ndarray) -> np.ndarray:
+    parts, _ = ndimage.label(mask)
+    numbers = np.unique(parts[start & mask])
+    return np.isin(parts, numbers[numbers > 0])

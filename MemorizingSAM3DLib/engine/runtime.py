@@ -1,0 +1,76 @@
+"""Which device computes, and at which precision: chosen once, and said to the user."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from .errors import EngineError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class DeviceError(EngineError):
+    """The device that was asked for cannot compute."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device and a precision, with what the user should know about them.
+
+    Attributes:
+        warning: plain words when this is slower than it could be (no CUDA GPU), else None.
+    """
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16"]
+    name: str
+    warning: str | None = None
+
+    def autocast(self) -> torch.autocast:
+        """The context in which networks run."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    @property
+    def description(self) -> str:
+        """For example ``CPU (2 threads), float32``."""
+        return f"{self.name}, {self.precision}"
+
+
+def choose_runtime(device: str = "auto", precision: Precision = "auto") -> Runtime:
+    """The CUDA GPU if it can really compute, else the CPU; ``cuda`` and ``cpu`` ask for one by name.
+
+    At ``auto`` precision a GPU computes in bfloat16 and a CPU in float32, which is deterministic there.
+
+    Raises:
+        DeviceError: CUDA was asked for by name and cannot be used, or the device is none of these.
+    """
+    if device not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:\d+", device):
+        raise DeviceError(f"There is no device called {device!r} here.", "Choose auto, cpu, cuda or cuda:0.")
+    problem = None if device == "cpu" else cuda_problem()
+    if device.startswith("cuda") and problem:
+        raise DeviceError(problem, "Choose the CPU, or install a PyTorch that fits this GPU and its driver.")
+    if device != "cpu" and problem is None:
+        chosen = torch.device("cuda" if device == "auto" else device)
+        return Runtime(chosen, "float32" if precision == "float32" else "bfloat16", torch.cuda.get_device_name(chosen))
+    warning = f"Running on the CPU: slower than on a GPU. {problem}" if problem else None
+    chosen_precision: Literal["float32", "bfloat16"] = "bfloat16" if precision == "bfloat16" else "float32"
+    return Runtime(torch.device("cpu"), chosen_precision, f"CPU ({torch.get_num_threads()} threads)", warning)
+
+
+def cuda_problem() -> str | None:
+    """Why CUDA cannot be used, or None: availability, the GPU's architecture in this PyTorch, and a kernel run."""
+    if not torch.cuda.is_available():
+        return "No CUDA GPU was found by PyTorch."
+    major, minor = torch.cuda.get_device_capability()
+    architectures = torch.cuda.get_arch_list()
+    if not any(name in architectures for name in (f"sm_{major}{minor}", f"sm_{major}0", f"compute_{major}{minor}")):
+        return f"This PyTorch has no kernels for the GPU (sm_{major}{minor}; it has {', '.join(architectures)})."
+    try:
+        torch.ones(8, device="cuda").sum().item()
+    except RuntimeError as error:
+        return f"The GPU cannot compute: {error}"
+    return None

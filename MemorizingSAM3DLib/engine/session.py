@@ -1,0 +1,182 @@
+"""The interactive session: a scan, clicks, a mask. The state is a value: undo, redo, drag and delete are replays."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .errors import VolumeError
+from .geometry import Box, Volume
+from .networks.sam3d import SAM3D
+from .packed_mask import NOWHERE, PackedMask
+from .predictor import Predictor
+from .prompts import Click, PromptHistory, Prompts
+from .refinement import ClickRefiner, MaskState
+
+_STATES_KEPT = 128
+
+
+class InteractiveSession:
+    """Segments one structure of a scan by clicks.
+
+    A crop is encoded once and kept; a click on it costs the decoder only. Whatever sequence of edits is made, the mask
+    equals that of a fresh session given the same starting mask and the same clicks: a changed click is a replay from
+    there, and states before it are reused. An edit that fails leaves everything as it was.
+
+    Args:
+        model: a predictor, a network, or a checkpoint (path or registered name); None takes the shipped model.
+
+    Example:
+        >>> session = InteractiveSession()
+        >>> session.set_image(Volume.from_file("scan.nii.gz"))
+        >>> changed = session.add_click(Click((12.0, -8.5, 30.0)))
+        >>> session.mask.sum()
+    """
+
+    def __init__(self, model: Predictor | SAM3D | str | Path | None = None) -> None:
+        self.predictor = model if isinstance(model, Predictor) else _predictor_of(model)
+        self._refiner = ClickRefiner(self.predictor)
+        self._volume: Volume | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._history = PromptHistory()
+        self._starts = [MaskState()]
+        self._states: OrderedDict[Prompts, MaskState] = OrderedDict()
+        self._shown = PackedMask()
+        self._array = np.zeros(self._volume.shape if self._volume else (0, 0, 0), dtype=bool)
+        self.changed_box = NOWHERE
+
+    @property
+    def volume(self) -> Volume:
+        """The scan.
+
+        Raises:
+            VolumeError: none was set.
+        """
+        if self._volume is None:
+            raise VolumeError("There is no scan.", "Choose a scan first.")
+        return self._volume
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(K, J, I) bool on the scan's own grid; a read-only view that later edits update in place."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks that count now, in order."""
+        return self._history.current.clicks
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether an edit can be undone."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an undone edit can be done again."""
+        return self._history.can_redo
+
+    def set_image(self, volume: Volume) -> None:
+        """Takes a scan and forgets everything about the last one."""
+        self.predictor.set_volume(volume)
+        self._volume = volume
+        self._forget()
+
+    def add_click(self, click: Click) -> Box:
+        """One more click.
+
+        Returns:
+            The smallest box of scan voxels that changed (also :attr:`changed_box`).
+
+        Raises:
+            ClickError: it lies outside the scan. VolumeError: there is no scan.
+        """
+        return self._take(self._history.with_click(click))
+
+    def move_click(self, number: int, ras: Sequence[float]) -> Box:
+        """Click ``number`` (from 0) dragged to another place, RAS mm; the clicks after it are replayed."""
+        r, a, s = (float(value) for value in ras)
+        return self._take(self._history.with_changed_click(number, Click((r, a, s), self.clicks[number].positive)))
+
+    def toggle_click(self, number: int) -> Box:
+        """Click ``number`` turned from positive to negative or back."""
+        click = self.clicks[number]
+        return self._take(self._history.with_changed_click(number, Click(click.ras, not click.positive)))
+
+    def remove_click(self, number: int) -> Box:
+        """Click ``number`` deleted; the clicks after it are replayed."""
+        return self._take(self._history.without_click(number))
+
+    def set_clicks(self, clicks: Sequence[Click]) -> Box:
+        """Any other list of clicks, as one edit; what it has in common with the last ones is not computed again."""
+        return self._take(self._history.edited(Prompts(self._history.current.start, tuple(clicks))))
+
+    def undo(self) -> Box:
+        """Back to before the last edit; an empty box when there is none."""
+        return self._take(self._history.undone())
+
+    def redo(self) -> Box:
+        """The last undone edit again; an empty box when there is none."""
+        return self._take(self._history.redone())
+
+    def reset(self) -> Box:
+        """No clicks and an empty mask. Can be undone."""
+        return self._take(self._history.edited(Prompts()))
+
+    def set_initial_mask(self, mask: np.ndarray) -> Box:
+        """Starts from an existing segment instead of nothing; the clicks so far go. Can be undone.
+
+        Args:
+            mask: (K, J, I) on the scan's grid, non-zero inside.
+
+        Raises:
+            VolumeError: the mask's shape is not the scan's.
+        """
+        if mask.shape != self.volume.shape:
+            raise VolumeError(
+                f"The segment's grid {mask.shape} is not the scan's {self.volume.shape}.",
+                "Resample the segment to the scan first.",
+            )
+        self._starts.append(MaskState(PackedMask.of(np.asarray(mask) != 0, Box.whole(mask.shape))))
+        return self._take(self._history.edited(Prompts(len(self._starts) - 1)))
+
+    def _take(self, history: PromptHistory) -> Box:
+        """Makes a history the current one, if its mask can be computed."""
+        volume = self.volume
+        self.predictor.set_volume(volume)  # another session may have used it for its own scan meanwhile
+        state = self._state_of(history.current)
+        self._history = history
+        box = state.mask.difference_box(self._shown).clipped(volume.shape)
+        if not box.is_empty:
+            self._array[box.slices] = state.mask.within(box)
+        self._shown = state.mask
+        self.changed_box = box
+        return box
+
+    def _state_of(self, prompts: Prompts) -> MaskState:
+        known = len(prompts.clicks)
+        while known > 0 and Prompts(prompts.start, prompts.clicks[:known]) not in self._states:
+            known -= 1
+        start = Prompts(prompts.start, prompts.clicks[:known])
+        state = self._states[start] if known else self._starts[prompts.start]
+        for number in range(known, len(prompts.clicks)):
+            state = self._refiner.refine(state, prompts.clicks[number])
+            self._states[Prompts(prompts.start, prompts.clicks[: number + 1])] = state
+            while len(self._states) > _STATES_KEPT:
+                self._states.popitem(last=False)
+        return state
+
+
+def _predictor_of(model: SAM3D | str | Path | None) -> Predictor:
+    if model is None or isinstance(model, (str, Path)):
+        from .checkpoints import load, load_default
+
+        return Predictor((load_default() if model is None else load(model)).network)
+    return Predictor(model)

@@ -1,0 +1,97 @@
+"""Which crop to look through: voxels as fine as the object asks for, further crops where a border cuts the mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from .geometry import CropGrid, Volume
+
+FIRST_SPACING_MM = 1.5
+CROPS_PER_OBJECT = 2.4  # edge of the crop over the object's longest side
+REZOOM_RATIO = 1.6  # a spacing off by less is good enough
+MARGIN_VOXELS = 8.0
+_BORDER_CELLS = 4  # cells of a face that must be filled before the object counts as cut there
+
+
+def first_grid(volume: Volume, ras: tuple[float, float, float], spacing_range: tuple[float, float],
+               size: int) -> CropGrid:  # fmt: skip
+    """The crop of the first click, when nothing is known of the object: 1.5 mm, finer when the whole scan is small."""
+    spacing = min(FIRST_SPACING_MM, max(volume.extent_mm) / size)
+    return CropGrid(ras, float(np.clip(spacing, *spacing_range)), size)
+
+
+def spacing_for(extent_mm: float, spacing_range: tuple[float, float], size: int) -> float:
+    """The voxel size, mm, at which an object of this longest side fills a good part of the crop."""
+    return float(np.clip(extent_mm * CROPS_PER_OBJECT / size, *spacing_range))
+
+
+def better_grid(logits: np.ndarray, grid: CropGrid, ras: tuple[float, float, float],
+                spacing_range: tuple[float, float]) -> CropGrid | None:  # fmt: skip
+    """A crop that suits the object better than the one just looked through, or None when that one will do.
+
+    Args:
+        logits: (m, m, m) after the first click. ras: that click, which stays well inside the new crop.
+    """
+    cell_mm = grid.extent_mm / logits.shape[0]
+    part = _part_at(logits > 0, np.floor((grid.coarser(logits.shape[0]).ras_to_index(np.array(ras))) + 0.5).astype(int))
+    if not part.any():
+        return None
+    box = ndimage.find_objects(part.astype(np.uint8))[0]
+    low = np.array([axis.start for axis in box])
+    high = np.array([axis.stop for axis in box])
+    touching = int((low == 0).sum() + (high == logits.shape[0]).sum())
+    spacing = spacing_for(float((high - low).max()) * cell_mm, spacing_range, grid.size)
+    if touching >= 3:  # larger than the crop in most directions: step back
+        spacing = float(np.clip(grid.spacing * REZOOM_RATIO, *spacing_range))
+    elif touching:  # long rather than large: further crops follow it at the resolution it has
+        return None
+    ratio = spacing / grid.spacing
+    if 1 / REZOOM_RATIO < ratio < REZOOM_RATIO * 0.999:
+        return None
+    centre = grid.coarser(logits.shape[0]).index_to_ras((low + high - 1) / 2)
+    reach = (grid.size / 2 - 2 * MARGIN_VOXELS) * spacing
+    centre = np.clip(centre, np.array(ras) - reach, np.array(ras) + reach)
+    return CropGrid.around(centre, spacing, grid.size)
+
+
+def grid_around(points: np.ndarray, spacing_range: tuple[float, float], size: int) -> CropGrid:
+    """A crop that holds all of these points, (N, 3) RAS mm, as far as the coarsest spacing allows."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return CropGrid.around((low + high) / 2, spacing_for(float((high - low).max()), spacing_range, size), size)
+
+
+def cut_faces(mask: np.ndarray, grid: CropGrid, volume: Volume) -> list[CropGrid]:
+    """Crops that continue the mask beyond the faces at which this crop cuts it.
+
+    Args:
+        mask: (m, m, m) bool on ``grid.coarser(m)``.
+
+    Returns:
+        One crop a face that the mask fills in at least four cells and beyond which the scan goes on, centred on the
+        cut along the face and 0.3 of its edge further out.
+    """
+    size = mask.shape[0]
+    cells = grid.coarser(size)
+    found = []
+    for axis in range(3):
+        for side in (0, size - 1):
+            face = np.take(mask, side, axis=axis)
+            if np.count_nonzero(face) < _BORDER_CELLS:
+                continue
+            # The middle of all that is cut, not its mean: a thin branch beside a thick one stays in view.
+            filled = np.argwhere(face)
+            centre = np.insert((filled.min(axis=0) + filled.max(axis=0)) / 2, axis, float(side))
+            # The click's neighbourhood stays in view, so the network sees what it has to continue.
+            shift = np.zeros(3)
+            shift[axis] = (1 if side else -1) * 0.3 * size
+            if volume.contains(cells.index_to_ras(centre + np.sign(shift) * 1.0)):
+                found.append(CropGrid.around(cells.index_to_ras(centre + shift), grid.spacing, grid.size))
+    return found
+
+
+def _part_at(mask: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    parts, _ = ndimage.label(mask)
+    cell = np.clip(cell, 0, np.array(mask.shape) - 1)
+    number = int(parts[tuple(cell)])
+    return parts == number if number else mask

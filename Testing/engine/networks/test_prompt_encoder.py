@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from MemorizingSAM3DLib.engine.networks.config import fastsam3d_config, native_config
+from MemorizingSAM3DLib.engine.networks.prompt_encoder import NativePromptEncoder, PositionalEncoding, PromptEncoder
+from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
+
+NATIVE = SMALL_NATIVE.with_(image_size=64)  # tokens of 16 voxels, logits of 2 voxels
+IMAGE = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
+TOKENS = list(product(range(4), repeat=3))
+
+
+def token_centres(patch: int) -> torch.Tensor:
+    """Voxel indices of the centres of all tokens: between two voxels, as patches are even."""
+    return (torch.tensor(TOKENS) * patch + (patch - 1) / 2)[None]
+
+
+def test_native_points_and_the_dense_grid_share_one_encoding():
+    encoder = NativePromptEncoder(NATIVE)
+    position = (token_centres(16) + 0.5) / 64
+    dense = encoder.dense_positional_encoding()
+    points = encoder.pe_layer(position)[0]
+    for (r, a, s), point in zip(TOKENS, points, strict=True):
+        torch.testing.assert_close(dense[0, :, r, a, s], point, atol=1e-5, rtol=1e-5)
+
+
+def test_published_points_and_the_dense_grid_differ_by_the_swapped_axes():
+    encoder = PromptEncoder(SMALL_FASTSAM3D)
+    labels = torch.ones(1, len(TOKENS), dtype=torch.long)
+    sparse, _ = encoder((token_centres(8), labels))
+    points = sparse[0, :-1] - encoder.point_embeddings[1].weight
+    dense = encoder.dense_positional_encoding()
+    for (a, b, c), point in zip(TOKENS, points, strict=True):
+        torch.testing.assert_close(dense[0, :, b, a, c], point, atol=1e-5, rtol=1e-5)
+    aligned = [(dense[0, :, a, b, c] - point).abs().max() for (a, b, c), point in zip(TOKENS, points, strict=True)]
+    assert max(aligned) > 0.1
+
+
+@pytest.mark.parametrize("repeat_sine", [False, True])
+def test_mixed_precision_does_not_spoil_the_phases(repeat_sine):
+    encoding = PositionalEncoding(48, repeat_sine)
+    exact = encoding.of_grid(8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(encoding.of_grid(8), exact)
+
+
+def test_the_published_encoding_repeats_its_sine():
+    sine, cosine, again = PositionalEncoding(48, repeat_sine=True)(torch.rand(5, 3)).split(16, dim=-1)
+    torch.testing.assert_close(sine, again)
+    torch.testing.assert_close(sine**2 + cosine**2, torch.ones(5, 16))
+
+
+def test_a_published_padding_point_is_always_appended():
+    encoder = PromptEncoder(SMALL_FASTSAM3D)
+    coords, labels = torch.rand(2, 3, 3) * 32, torch.tensor([[1, 0, 1], [0, 0, 1]])
+    sparse, _ = encoder((coords, labels))
+    assert sparse.shape == (2, 4, 48)
+    torch.testing.assert_close(sparse[:, -1], encoder.not_a_point_embed.weight.expand(2, -1))
+
+
+def test_published_labels_choose_the_embedding_that_is_added():
+    encoder = PromptEncoder(SMALL_FASTSAM3D)
+    coords = torch.full((1, 3, 3), 11.0)
+    sparse, _ = encoder((coords, torch.tensor([[0, 1, -1]])))
+    negative, positive, padding = sparse[0, :3]
+    place = encoder.pe_layer(torch.full((3,), 11.5 / 32))
+    torch.testing.assert_close(negative, place + encoder.point_embeddings[0].weight[0])
+    torch.testing.assert_close(positive, place + encoder.point_embeddings[1].weight[0])
+    torch.testing.assert_close(padding, encoder.not_a_point_embed.weight[0])
+
+
+def test_without_published_prompts_there_are_no_tokens_and_the_learnt_no_mask():
+    encoder = PromptEncoder(SMALL_FASTSAM3D)
+    sparse, dense = encoder()
+    assert sparse.shape == (1, 0, 48)
+    assert dense.shape == (1, 48, 4, 4, 4)
+    torch.testing.assert_close(dense[0, :, 1, 2, 3], encoder.no_mask_embed.weight[0])
+
+
+def test_a_published_mask_comes_to_the_token_grid_in_its_own_axes():
+    encoder = PromptEncoder(SMALL_FASTSAM3D)
+    masks = torch.zeros(2, 1, 16, 16, 16)
+    empty = encoder(masks=masks)[1]
+    masks[1, 0, 4, 9, 15] = 5  # cells of 4: token (1, 2, 3)
+    sparse, dense = encoder(masks=masks)
+    assert sparse.shape == (2, 0, 48) and dense.shape == (2, 48, 4, 4, 4)
+    assert (dense - empty).abs().sum(1).nonzero().tolist() == [[1, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("config", [fastsam3d_config(), native_config()])
+def test_the_fourier_features_of_the_full_size_fill_the_embedding(config):
+    encoder = (PromptEncoder if config.published else NativePromptEncoder)(config)
+    assert encoder.dense_positional_encoding().shape == (1, config.embedding_channels, 8, 8, 8)
+
+
+def test_click_maps_are_bumps_at_the_clicks_apart_by_sign():
+    encoder = NativePromptEncoder(NATIVE)
+    coords = torch.tensor([[[40.5, 20.5, 10.5], [4.5, 50.5, 30.5]]])  # centres of cells (20, 10, 5) and (2, 25, 15)
+    maps = encoder.click_maps(coords, torch.tensor([[1, 0]]))
+    assert maps.shape == (1, 4, 32, 32, 32)
+    assert maps.min() >= 0 and maps.max() <= 1
+    for channel, cell in enumerate([(20, 10, 5), (20, 10, 5), (2, 25, 15), (2, 25, 15)]):
+        assert torch.unravel_index(maps[0, channel].argmax(), maps.shape[2:]) == cell
+        assert maps[0, channel][cell] == pytest.approx(1)
+    narrow, wide = maps[0, :2].sum((1, 2, 3))
+    assert wide > 10 * narrow
+    sigma_1 = maps[0, 0, 20, 10, 3:8]
+    torch.testing.assert_close(sigma_1, (torch.tensor([-4.0, -1, 0, -1, -4]) / 2).exp(), atol=1e-5, rtol=1e-5)
+
+
+def test_padding_leaves_no_trace_in_the_click_maps():
+    encoder = NativePromptEncoder(NATIVE)
+    coords, labels = torch.rand(1, 2, 3) * 64, torch.tensor([[1, 0]])
+    padded = torch.cat([coords, torch.rand(1, 3, 3) * 64], 1), torch.tensor([[1, 0, -1, -1, -1]])
+    torch.testing.assert_close(encoder.click_maps(*padded), encoder.click_maps(coords, labels))
+    torch.testing.assert_close(encoder.likeness_maps(*padded, IMAGE), encoder.likeness_maps(coords, labels, IMAGE))
+    assert encoder(*padded, IMAGE).valid.tolist() == [[True, True, False, False, False]]
+
+
+def test_many_clicks_at_one_place_do_not_pile_up():
+    maps = NativePromptEncoder(NATIVE).click_maps(torch.full((1, 50, 3), 20.0), torch.ones(1, 50, dtype=torch.long))
+    assert maps.max() <= 1
+
+
+def test_likeness_maps_show_the_cells_that_are_as_bright_as_what_was_clicked():
+    encoder = NativePromptEncoder(NATIVE)
+    image = torch.zeros(1, 1, 32, 32, 32)
+    image[:, :, 5:12, 5:12, 5:12] = 1.0
+    image[:, :, 20:27, 20:27, 20:27] = 1.1
+    coords = torch.tensor([[[16.0, 16.0, 16.0], [60.0, 60.0, 2.0]]])  # in the first cube; in the dark
+    maps = encoder.likeness_maps(coords, torch.tensor([[1, 0]]), image)
+    assert maps.shape == (1, 4, 32, 32, 32)
+    strict, tolerant, strict_negative, _ = maps[0]
+    assert strict[8, 8, 8] == pytest.approx(1) and strict[0, 0, 0] < 1e-3
+    assert strict[23, 23, 23] == pytest.approx(np.exp(-1), abs=1e-4)  # a difference of 0.1 at a scale of 0.1
+    assert tolerant[23, 23, 23] > 0.9
+    assert strict_negative[0, 0, 0] == pytest.approx(1) and strict_negative[8, 8, 8] < 1e-3
+
+
+def test_a_cell_is_as_like_as_to_the_clicked_one_it_is_most_like():
+    encoder = NativePromptEncoder(NATIVE)
+    coords = torch.rand(1, 6, 3) * 63
+    together = encoder.likeness_maps(coords, torch.ones(1, 6, dtype=torch.long), IMAGE)
+    alone = [encoder.likeness_maps(coords[:, i : i + 1], torch.ones(1, 1, dtype=torch.long), IMAGE) for i in range(6)]
+    torch.testing.assert_close(together, torch.cat(alone).amax(0, keepdim=True))
+
+
+@pytest.mark.parametrize("labels", [[1], [0], [-1]])
+def test_without_clicks_of_a_sign_its_likeness_is_zero(labels):
+    maps = NativePromptEncoder(NATIVE).likeness_maps(torch.full((1, 1, 3), 20.0), torch.tensor([labels]), IMAGE)
+    assert maps.isfinite().all()
+    assert maps[:, :2].any() == (labels == [1]) and maps[:, 2:].any() == (labels == [0])
+
+
+def test_clicks_at_the_borders_of_the_crop_have_a_likeness():
+    encoder = NativePromptEncoder(NATIVE)
+    coords = torch.tensor([[[-0.5, 0.0, 63.49]], [[63.5, 63.5, 63.5]]])
+    maps = encoder.likeness_maps(coords, torch.ones(2, 1, dtype=torch.long), IMAGE.expand(2, -1, -1, -1, -1))
+    assert maps.isfinite().all() and maps[:, :2].amax((1, 2, 3, 4)).min() > 0.5
+
+
+def test_native_prompts_have_the_shapes_of_the_upscaling():
+    prompts = NativePromptEncoder(NATIVE)(
+        torch.rand(2, 5, 3) * 64, torch.ones(2, 5, dtype=torch.long), IMAGE.expand(2, -1, -1, -1, -1)
+    )
+    assert prompts.sparse.shape == (2, 5, 64)
+    assert prompts.dense.shape == (2, 64, 4, 4, 4)
+    assert [tuple(part.shape[1:]) for part in prompts.maps] == [(8, *[32] * 3), (8, *[16] * 3), (16, *[8] * 3)]
+
+
+def test_no_previous_logits_are_logits_of_zero():
+    encoder = NativePromptEncoder(NATIVE)
+    clicks = torch.rand(1, 2, 3) * 64, torch.tensor([[1, 0]])
+    none, zero = encoder(*clicks, IMAGE), encoder(*clicks, IMAGE, torch.zeros(1, 1, 32, 32, 32))
+    torch.testing.assert_close(none.dense, zero.dense)
+
+
+def test_huge_previous_logits_say_no_more_than_large_ones():
+    encoder = NativePromptEncoder(NATIVE)
+    clicks = torch.rand(1, 2, 3) * 64, torch.tensor([[1, 0]])
+    logits = torch.randn(1, 1, 32, 32, 32).sign()
+    large, huge = (encoder(*clicks, IMAGE, scale * logits) for scale in (100, 1e6))
+    torch.testing.assert_close(large.dense, huge.dense)
