@@ -1,0 +1,1 @@
+"""Measurements of time and memory, each beside what it is compared with, in one run."""
