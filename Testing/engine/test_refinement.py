@@ -187,6 +187,18 @@ def test_the_clicked_voxel_takes_the_clicks_label_on_the_scans_own_grid(name, di
             assert {voxel: state.mask.at(voxel) for voxel in labels} == labels
 
 
+def test_a_voxel_so_thick_that_its_centre_lies_outside_the_crop_takes_the_label_too():
+    volume, _ = ct_of(ball(0.1), (40, 40, 4), (1.0, 1.0, 12.0))
+    refiner = a_refiner(volume, BrightnessNetwork(SMALL_CROP, push=0.0, memory=0.0))
+    start = MaskState(
+        PackedMask.of(np.ones((1, 4, 4), bool), Box(2, 3, 18, 22, 18, 22)), (), CropGrid((0, 0, 1), 0.5, 64)
+    )
+    click = Click((0.0, 0.0, 12.5))  # in the slice whose centre is at 18 mm; the crop ends at 17
+    state = refiner.refine(start, click)
+    assert state.grid == start.grid
+    assert state.mask.at(volume.nearest_voxel(click.ras)[::-1])
+
+
 def test_on_a_fine_scan_a_click_leaves_more_than_its_own_voxel():
     volume, _ = ct_of(ball(0.1), (100, 100, 100), 0.5)
     refiner = a_refiner(volume, BrightnessNetwork(PUBLISHED_CROP, push=0.0, memory=0.0))  # cells of 6 mm
@@ -343,10 +355,11 @@ def test_clicks_in_the_corners_of_a_scan_are_served(directions):
 
 
 def test_a_second_click_at_the_scans_own_face_keeps_the_crop():
-    volume, _ = ct_of(lambda ras: ras[..., 2] > 0, (40, 40, 40), 2.0)
+    volume, _ = ct_of(ball(14), (40, 40, 40), 2.0)
     network = BrightnessNetwork(SMALL_CROP)
     refiner = a_refiner(volume, network)
-    state = after(refiner, Click((0.0, 0.0, 15.0)))
+    state = after(refiner, Click((0.0, 0.0, 2.0)))
+    assert not state.grid.contains((0.0, 0.0, 39.5), margin_voxels=8)
     encodes = network.encodes
     after(refiner, Click((0.0, 0.0, 39.5)), Click((0.0, 39.0, 20.0)), start=state)
     assert network.encodes == encodes
@@ -407,7 +420,8 @@ def test_published_networks_follow_a_tube_with_a_positive_click_in_every_crop():
     volume, truth = ct_of(tube(12, (0, 0, 1), 200), (30, 30, 220), 2.0, levels=MR_LEVELS, modality="MR")
     network = BrightnessNetwork(PUBLISHED_CROP, gain=2.0, threshold=4.0)
     refiner = a_refiner(volume, network)
-    state = after(refiner, Click((0.0, 18.0, 120.0), False), Click(ORIGIN))
+    earlier = MaskState(clicks=(Click((0.0, 0.0, 110.0)), Click((0.0, 18.0, 120.0), False)))
+    state = after(refiner, Click(ORIGIN), start=earlier)
     assert dice(mask_of(state, volume), truth) > 0.85
     assert all(labels.tolist() == [[1]] for _, labels, _ in network.heard)
 

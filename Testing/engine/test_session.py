@@ -346,6 +346,16 @@ def test_an_existing_segment_is_refined_not_replaced():
     assert (session.mask[far] == TRUTH[far]).all()
 
 
+def test_the_same_click_on_another_starting_mask_is_another_state():
+    session = a_session()
+    session.add_click(FIRST)
+    session.reset()
+    session.set_initial_mask(ball(8, SECOND.ras)(ras_of_voxels(SCAN)))
+    session.add_click(FIRST)
+    i, j, k = SCAN.nearest_voxel(SECOND.ras)
+    assert session.mask[k, j, i]
+
+
 def test_the_caller_may_change_the_segment_that_it_gave():
     session = a_session()
     given = TRUTH.copy()

@@ -151,7 +151,9 @@ class NetworkConfig:
             )
         else:
             contradictions["a native network has patches of 16, three stem and three upscaling steps"] = (
-                self.patch_size != 16 or len(self.stem_channels) != 3 or len(self.upscale_channels) != 3
+                self.patch_size != 16
+                or len(self.stem_channels) != 3
+                or len(self.upscale_channels) != 3
                 or len(self.refine_blocks) != 3
             )
         if found := [text for text, contradicts in contradictions.items() if contradicts]:
