@@ -34,7 +34,7 @@ def train(
     memorizing-sam3d train --manifest data/manifest.json --out runs/first --steps 2000
     """
     import torch
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich import progress as progress_bars
 
     from ..engine.checkpoints import save_native
     from ..engine.mask_files import check_folder
@@ -50,21 +50,22 @@ def train(
         raise DataError(f"{manifest} has no training case.", "Check its splits, or train on --synthetic 1 alone.")
     out.mkdir(parents=True, exist_ok=True)
     check_folder(out)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
+    text = progress_bars.TextColumn("{task.description}")
+    counted = (progress_bars.BarColumn(), progress_bars.MofNCompleteColumn())
+    timed = (progress_bars.TimeElapsedColumn(), progress_bars.TimeRemainingColumn())
+    with progress_bars.Progress(text, *counted, *timed, console=console) as progress:
         reading = progress.add_task("Reading cases", total=len(entries))
         cases = load_cases(manifest, entries, lambda done, _: progress.update(reading, completed=done))
         torch.manual_seed(seed)
-        network = NativeSAM3D(native_config()).to(memory_format=torch.channels_last_3d)
+        network = NativeSAM3D(native_config())
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         options = TrainingOptions(steps=steps, batch=batch, learning_rate=learning_rate, seed=seed)
         trainer = Trainer(network, SampleStream(cases, seed, synthetic), out, options)
         task = progress.add_task("Training", total=steps, completed=trainer.step)
 
         def show(step: int, figures: dict[str, float]) -> None:
-            text = f"Training  loss {figures['loss']:.3f}  Dice {figures['dice_last']:.3f}"
-            progress.update(task, completed=step, description=text)
+            words = f"Training  loss {figures['loss']:.3f}  Dice {figures['dice_last']:.3f}"
+            progress.update(task, completed=step, description=words)
 
         trainer.run(show, workers)
     network, done, seconds = averaged_network(out / "state.pt")

@@ -2,7 +2,7 @@
 
 The rule, on the logits' grid. Let D be the cells whose sign the network wants to change.
 
-1. Within ``NEAR_CELLS`` of the click (a fifth of the crop's edge: 38 mm at 1.5 mm) all of D is accepted.
+1. Within ``NEAR_CELLS`` of the click (a third of the crop's edge: 67 mm at 1.5 mm) all of D is accepted.
 2. Farther away, only changes of the click's own kind (a positive click adds, a negative one removes), that are thick
    (they survive an erosion by one cell: not a flicker of the boundary), and that hang together with a change near the
    click. The cells beside such a change whose sign does not change come with it, so that its boundary on the scan's
@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from .geometry import Box
 
-NEAR_CELLS = 0.2  # of the grid's edge
+NEAR_CELLS = 0.35  # of the grid's edge
 _HELD_LOGIT = 0.5
 _CROSS = ndimage.generate_binary_structure(3, 1)
 _CUBE = ndimage.generate_binary_structure(3, 3)

@@ -18,6 +18,7 @@ MOST_FURTHER_CROPS = 6
 _LOOKS = 3
 _KNOWN_LOGIT = 6.0  # of a mask whose logits are not known: what the network saw in training
 _FINER_RATIO = 2.2
+_COARSER_RATIO = 1.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +97,14 @@ class ClickRefiner:
         predictor = self.predictor
         corners = self._corners(state.mask.box)
         if state.grid is not None and self._suits(state.grid, click):
-            extent = float((corners.max(0) - corners.min(0)).max())
-            ideal = spacing_for(extent, predictor.spacing_range, predictor.crop_size)
-            if ideal * _FINER_RATIO > state.grid.spacing:
+            known = np.vstack([corners, click.ras]) if click.positive else corners
+            _, second, longest = np.sort(known.max(0) - known.min(0)).tolist()
+            # Long objects are followed by further crops; one that is large in two directions is seen from farther.
+            finest, coarsest = (
+                spacing_for(extent, predictor.spacing_range, predictor.crop_size) for extent in (second, longest)
+            )
+            outgrown = click.positive and finest > _COARSER_RATIO * state.grid.spacing
+            if not outgrown and coarsest * _FINER_RATIO > state.grid.spacing:
                 return state.grid
         else:
             for grid in reversed(state.seen):

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from .geometry import CropGrid, Volume
 
-FIRST_SPACING_MM = 1.5
-CROPS_PER_OBJECT = 2.4  # edge of the crop over the object's longest side
+FIRST_SPACING_MM = 2.5
+CROPS_PER_OBJECT = 3.6  # edge of the crop over the object's longest side
 REZOOM_RATIO = 1.6  # a spacing off by less is good enough
 MARGIN_VOXELS = 8.0
 _BORDER_CELLS = 4  # cells of a face that must be filled before the object counts as cut there
@@ -16,7 +16,7 @@ _BORDER_CELLS = 4  # cells of a face that must be filled before the object count
 
 def first_grid(volume: Volume, ras: tuple[float, float, float], spacing_range: tuple[float, float],
                size: int) -> CropGrid:  # fmt: skip
-    """The crop of the first click, when nothing is known of the object: 1.5 mm, finer when the whole scan is small."""
+    """The crop of the first click, when nothing is known of the object: 2.5 mm, finer when the whole scan is small."""
     spacing = min(FIRST_SPACING_MM, max(volume.extent_mm) / size)
     return CropGrid(ras, float(np.clip(spacing, *spacing_range)), size)
 

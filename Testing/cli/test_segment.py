@@ -75,7 +75,9 @@ def test_a_negative_point_is_outside_of_the_segment(a_scan, a_model, tmp_path):
         (("-p", "14,12,10", "--ijk", "-o", "a.nrrd", "--device", "cuda"), "CUDA"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line_with_exit_code_1(a_scan, a_model, tmp_path, monkeypatch, arguments, words):
+def test_what_cannot_be_done_is_said_in_one_line_with_exit_code_1(
+    a_scan, a_model, tmp_path, monkeypatch, arguments, words
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
