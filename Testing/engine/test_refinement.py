@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from MemorizingSAM3DLib.engine import locality, refinement, zoom
 from MemorizingSAM3DLib.engine.errors import ClickError
 from MemorizingSAM3DLib.engine.geometry import Box, CropGrid, Volume, box_of_crop
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
@@ -21,7 +21,6 @@ from MemorizingSAM3DLib.engine.refinement import MOST_FURTHER_CROPS, ClickRefine
 from MemorizingSAM3DLib.engine.runtime import choose_runtime
 from Testing.engine.click_networks import FULL_CROP, PUBLISHED_CROP, SMALL_CROP, BrightnessNetwork
 from Testing.engine.phantoms import (
-    BRIGHT_HU,
     DARK_HU,
     LEFT_HANDED,
     OBLIQUE,
@@ -35,6 +34,16 @@ from Testing.engine.phantoms import (
 
 ORIGIN = (0.0, 0.0, 0.0)
 MR_LEVELS = (20.0, 200.0)
+COARSER_RATIO = refinement._COARSER_RATIO
+
+
+@pytest.fixture(autouse=True)
+def the_scale_of_these_scenes(monkeypatch):
+    """The scenes below are laid out for this first look, zoom and neighbourhood; the mechanics are what is tested."""
+    monkeypatch.setattr(zoom, "FIRST_SPACING_MM", 1.5)
+    monkeypatch.setattr(zoom, "CROPS_PER_OBJECT", 2.4)
+    monkeypatch.setattr(locality, "NEAR_CELLS", 0.2)
+    monkeypatch.setattr(refinement, "_COARSER_RATIO", np.inf)
 
 
 class ScriptedNetwork(BrightnessNetwork):
@@ -444,24 +453,24 @@ def test_any_orientation_gives_the_same_object(directions):
     assert dice(mask, truth) > 0.95
 
 
-# --- cost ------------------------------------------------------------------------------------------------------------
+# --- stepping back ---------------------------------------------------------------------------------------------------
 
 
-def test_a_click_costs_little_beside_the_network_on_a_large_scan():
-    array = np.full((200, 512, 512), DARK_HU, np.int16)
-    matrix = np.diag([0.75, 0.75, 1.5, 1.0])
-    matrix[:3, 3] = -192, -192, -150
-    array[73:127, 203:309, 203:309] = BRIGHT_HU
-    volume = Volume(array, matrix, "CT")
-    network = BrightnessNetwork(FULL_CROP)
-    refiner = a_refiner(volume, network)
-    state = after(refiner, Click(ORIGIN))
-    assert state.grid.spacing == 1.5
-    spent = []
-    answer = refiner.predictor.logits(state.grid, [Click((0.0, 44.0, 0.0))], state.logits)
-    refiner.predictor.logits = lambda *arguments: answer.copy()  # what is left is not the network's time
-    for number in range(9):
-        start = time.process_time()
-        refiner.refine(state, Click((float(number * 3), 44.0, 0.0), positive=bool(number % 2)))
-        spent.append(time.process_time() - start)
-    assert sorted(spent)[2] < 0.1  # seconds of this process, and not the slowest: other work must not fail it
+def test_a_mask_that_outgrows_its_crop_in_two_directions_is_seen_from_farther(monkeypatch):
+    monkeypatch.setattr(refinement, "_COARSER_RATIO", COARSER_RATIO)
+    volume, truth = ct_of(ball(60), (64, 64, 64), 3.0)
+    refiner = a_refiner(volume, BrightnessNetwork(SMALL_CROP, reach=0.3))
+    first = after(refiner, Click(ORIGIN))
+
+    second = after(refiner, Click((0.0, 40.0, 0.0)), start=first)
+
+    assert second.grid.spacing > 1.2 * first.grid.spacing
+    assert dice(mask_of(second, volume), truth) > dice(mask_of(first, volume), truth)
+
+
+def test_a_negative_click_never_steps_back(monkeypatch):
+    monkeypatch.setattr(refinement, "_COARSER_RATIO", 0.01)
+    volume, _ = ct_of(ball(30), (64, 64, 64), 3.0)
+    refiner = a_refiner(volume, BrightnessNetwork(SMALL_CROP, reach=0.3))
+    first = after(refiner, Click(ORIGIN))
+    assert after(refiner, Click((0.0, 20.0, 0.0), positive=False), start=first).grid == first.grid

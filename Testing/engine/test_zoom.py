@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume
-from MemorizingSAM3DLib.engine.zoom import better_grid, cut_faces, first_grid, grid_around, spacing_for
+from MemorizingSAM3DLib.engine.zoom import (
+    CROPS_PER_OBJECT,
+    better_grid,
+    cut_faces,
+    first_grid,
+    grid_around,
+    spacing_for,
+)
 from Testing.engine.phantoms import ball, ct_of, either, tube
 
 RANGE = (0.5, 3.0)
@@ -26,8 +33,8 @@ def logits_of(shape, grid: CropGrid = GRID) -> np.ndarray:
     return np.where(shape(ras), 5.0, -5.0).astype(np.float32)
 
 
-def test_the_first_look_is_at_a_millimetre_and_a_half_around_the_click():
-    assert first_grid(scan_of(400), (3.0, 4.0, 5.0), RANGE, SIZE) == CropGrid((3.0, 4.0, 5.0), 1.5, SIZE)
+def test_the_first_look_is_wide_and_around_the_click():
+    assert first_grid(scan_of(400), (3.0, 4.0, 5.0), RANGE, SIZE) == CropGrid((3.0, 4.0, 5.0), 2.5, SIZE)
 
 
 def test_the_first_look_at_a_small_scan_takes_it_all_in():
@@ -45,12 +52,12 @@ def test_a_network_of_one_spacing_gets_that_spacing():
 
 
 def test_the_voxel_follows_the_object_within_the_range():
-    assert [spacing_for(mm, RANGE, SIZE) for mm in (5, 80, 1000)] == [0.5, 1.5, 3.0]
+    assert [spacing_for(mm, RANGE, SIZE) for mm in (5, 64, 1000)] == [0.5, pytest.approx(1.8), 3.0]
 
 
 def test_a_small_ball_gets_a_finer_crop_around_it():
     grid = better_grid(logits_of(ball(12, (5, -3, 2))), GRID, (5.0, -3.0, 2.0), RANGE)
-    assert grid.spacing == pytest.approx(0.5, abs=0.1)
+    assert grid.spacing == pytest.approx(24 * CROPS_PER_OBJECT / SIZE, abs=0.15)
     assert grid.center_ras == pytest.approx((5, -3, 2), abs=2)
 
 
