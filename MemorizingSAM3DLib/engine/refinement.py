@@ -100,11 +100,11 @@ class ClickRefiner:
             known = np.vstack([corners, click.ras]) if click.positive else corners
             _, second, longest = np.sort(known.max(0) - known.min(0)).tolist()
             # Long objects are followed by further crops; one that is large in two directions is seen from farther.
-            finest, coarsest = (
+            for_width, for_length = (
                 spacing_for(extent, predictor.spacing_range, predictor.crop_size) for extent in (second, longest)
             )
-            outgrown = click.positive and finest > _COARSER_RATIO * state.grid.spacing
-            if not outgrown and coarsest * _FINER_RATIO > state.grid.spacing:
+            outgrown = click.positive and for_width > _COARSER_RATIO * state.grid.spacing
+            if not outgrown and for_length * _FINER_RATIO > state.grid.spacing:
                 return state.grid
         else:
             for grid in reversed(state.seen):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from MemorizingSAM3DLib.engine import locality, refinement, zoom
+from MemorizingSAM3DLib.engine import refinement
 from MemorizingSAM3DLib.engine.errors import ClickError
 from MemorizingSAM3DLib.engine.geometry import Box, CropGrid, Volume, box_of_crop
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
@@ -36,14 +36,7 @@ ORIGIN = (0.0, 0.0, 0.0)
 MR_LEVELS = (20.0, 200.0)
 COARSER_RATIO = refinement._COARSER_RATIO
 
-
-@pytest.fixture(autouse=True)
-def the_scale_of_these_scenes(monkeypatch):
-    """The scenes below are laid out for this first look, zoom and neighbourhood; the mechanics are what is tested."""
-    monkeypatch.setattr(zoom, "FIRST_SPACING_MM", 1.5)
-    monkeypatch.setattr(zoom, "CROPS_PER_OBJECT", 2.4)
-    monkeypatch.setattr(locality, "NEAR_CELLS", 0.2)
-    monkeypatch.setattr(refinement, "_COARSER_RATIO", np.inf)
+pytestmark = pytest.mark.usefixtures("the_scale_of_the_phantoms")
 
 
 class ScriptedNetwork(BrightnessNetwork):

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from MemorizingSAM3DLib.engine import locality, refinement, zoom
 from MemorizingSAM3DLib.engine.errors import ClickError, VolumeError
 from MemorizingSAM3DLib.engine.geometry import Box, Volume
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
@@ -29,14 +28,7 @@ FIRST = Click((-10.0, 5.0, 0.0))
 SECOND = Click((16.0, -10.0, 12.0))
 THIRD = Click((0.0, 5.0, 0.0), positive=False)
 
-
-@pytest.fixture(autouse=True)
-def the_scale_of_these_scenes(monkeypatch):
-    """The scenes below are laid out for this first look, zoom and neighbourhood; the mechanics are what is tested."""
-    monkeypatch.setattr(zoom, "FIRST_SPACING_MM", 1.5)
-    monkeypatch.setattr(zoom, "CROPS_PER_OBJECT", 2.4)
-    monkeypatch.setattr(locality, "NEAR_CELLS", 0.2)
-    monkeypatch.setattr(refinement, "_COARSER_RATIO", np.inf)
+pytestmark = pytest.mark.usefixtures("the_scale_of_the_phantoms")
 
 
 def a_session(network=None, volume: Volume = SCAN, embeddings: int = 8) -> InteractiveSession:

@@ -1,0 +1,17 @@
+"""Fixtures that several of the engine's tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MemorizingSAM3DLib.engine import locality, refinement, zoom
+
+
+@pytest.fixture
+def the_scale_of_the_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phantoms are laid out for this first look, zoom and neighbourhood; the mechanics are what is tested."""
+    monkeypatch.setattr(zoom, "FIRST_SPACING_MM", 1.5)
+    monkeypatch.setattr(zoom, "CROPS_PER_OBJECT", 2.4)
+    monkeypatch.setattr(locality, "NEAR_CELLS", 0.2)
+    monkeypatch.setattr(refinement, "_COARSER_RATIO", np.inf)
