@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from .cancellation import CancelToken
 from .errors import VolumeError
 from .geometry import CropGrid, Volume, resample_to_crop
 from .intensity import guess_modality, normalise
@@ -44,6 +46,23 @@ class Predictor:
         self._cache: OrderedDict[CropGrid, ImageFeatures] = OrderedDict()
         self._volume: Volume | None = None
         self._modality: str | None = None
+        self._token: CancelToken | None = None
+        for module in self.network.modules():
+            if not any(True for _ in module.children()):
+                module.register_forward_pre_hook(lambda *_: self._check())
+
+    @contextmanager
+    def interruptible(self, token: CancelToken) -> Iterator[None]:
+        """Within it, cancelling the token ends whatever the network computes, layer by layer, with CancelledError."""
+        self._token = token
+        try:
+            yield
+        finally:
+            self._token = None
+
+    def _check(self) -> None:
+        if self._token is not None:
+            self._token.check()
 
     @property
     def spacing_range(self) -> tuple[float, float]:
@@ -84,6 +103,7 @@ class Predictor:
         if grid in self._cache:
             self._cache.move_to_end(grid)
             return self._cache[grid]
+        self._check()
         crop, inside = resample_to_crop(self.volume, grid)
         image = normalise(crop, inside, self._modality, self.network.config.family)
         with torch.inference_mode(), self.runtime.autocast():
@@ -112,6 +132,7 @@ class Predictor:
         labels = [int(click.positive) for click in inside]
         device = self.runtime.device
         features = self.features(grid)
+        self._check()
         with torch.inference_mode(), self.runtime.autocast():
             past = None if previous is None else torch.from_numpy(previous).to(device)[None, None]
             logits = self.network.decode(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +13,7 @@ from .networks.sam3d import SAM3D
 from .packed_mask import NOWHERE, PackedMask
 from .predictor import Predictor
 from .prompts import Click, PromptHistory, Prompts
-from .refinement import ClickRefiner, MaskState
-
-_STATES_KEPT = 128
+from .replay import Replay
 
 
 class InteractiveSession:
@@ -38,14 +35,12 @@ class InteractiveSession:
 
     def __init__(self, model: Predictor | SAM3D | str | Path | None = None) -> None:
         self.predictor = model if isinstance(model, Predictor) else _predictor_of(model)
-        self._refiner = ClickRefiner(self.predictor)
         self._volume: Volume | None = None
         self._forget()
 
     def _forget(self) -> None:
         self._history = PromptHistory()
-        self._starts = [MaskState()]
-        self._states: OrderedDict[Prompts, MaskState] = OrderedDict()
+        self._replay = Replay(self.predictor, self._volume) if self._volume else None
         self._shown = PackedMask()
         self._array = np.zeros(self._volume.shape if self._volume else (0, 0, 0), dtype=bool)
         self.changed_box = NOWHERE
@@ -144,34 +139,22 @@ class InteractiveSession:
                 f"The segment's grid {mask.shape} is not the scan's {self.volume.shape}.",
                 "Resample the segment to the scan first.",
             )
-        self._starts.append(MaskState(PackedMask.of(np.asarray(mask) != 0, Box.whole(mask.shape))))
-        return self._take(self._history.edited(Prompts(len(self._starts) - 1)))
+        assert self._replay is not None
+        start = self._replay.add_start(PackedMask.of(np.asarray(mask) != 0, Box.whole(mask.shape)))
+        return self._take(self._history.edited(Prompts(start)))
 
     def _take(self, history: PromptHistory) -> Box:
         """Makes a history the current one, if its mask can be computed."""
         volume = self.volume
-        self.predictor.set_volume(volume)  # another session may have used it for its own scan meanwhile
-        state = self._state_of(history.current)
+        assert self._replay is not None
+        mask = self._replay.mask_of(history.current)
         self._history = history
-        box = state.mask.difference_box(self._shown).clipped(volume.shape)
+        box = mask.difference_box(self._shown).clipped(volume.shape)
         if not box.is_empty:
-            self._array[box.slices] = state.mask.within(box)
-        self._shown = state.mask
+            self._array[box.slices] = mask.within(box)
+        self._shown = mask
         self.changed_box = box
         return box
-
-    def _state_of(self, prompts: Prompts) -> MaskState:
-        known = len(prompts.clicks)
-        while known > 0 and Prompts(prompts.start, prompts.clicks[:known]) not in self._states:
-            known -= 1
-        start = Prompts(prompts.start, prompts.clicks[:known])
-        state = self._states[start] if known else self._starts[prompts.start]
-        for number in range(known, len(prompts.clicks)):
-            state = self._refiner.refine(state, prompts.clicks[number])
-            self._states[Prompts(prompts.start, prompts.clicks[: number + 1])] = state
-            while len(self._states) > _STATES_KEPT:
-                self._states.popitem(last=False)
-        return state
 
 
 def _predictor_of(model: SAM3D | str | Path | None) -> Predictor:

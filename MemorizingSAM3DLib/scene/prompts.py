@@ -13,7 +13,7 @@ lists that are seen for the first time together (a scene made elsewhere) follow 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from MemorizingSAM3DLib.engine.errors import ClickError
 from MemorizingSAM3DLib.engine.prompts import Click
@@ -25,6 +25,15 @@ ORDER_ATTRIBUTE = "MemorizingSAM3D.Order"
 POSITIVE_COLOR = (0.0, 158 / 255, 115 / 255)
 NEGATIVE_COLOR = (213 / 255, 94 / 255, 0.0)
 _SIGN_OF_DESCRIPTION = {"+": True, "positive": True, "-": False, "\N{MINUS SIGN}": False, "negative": False}
+
+
+class PlacedPoint(NamedTuple):
+    """A control point: its list, its ID there, world RAS mm, and whether it is positive."""
+
+    node: Any
+    pointID: str
+    ras: tuple[float, float, float]
+    positive: bool
 
 
 def clicksFromMarkups(markupsNode: Any, positive: bool | None = None) -> list[Click]:
@@ -87,7 +96,25 @@ def createPromptNode(positive: bool, name: str) -> Any:
     return node
 
 
+def orderedPoints(*markupsNodes: Any) -> list[PlacedPoint]:
+    """The defined points of several lists, merged in the order in which they were placed.
+
+    Raises:
+        ClickError: no list, or one that was removed from the scene.
+    """
+    return _ordered([(node, None) for node in markupsNodes])
+
+
+def setPointOrder(markupsNode: Any, order: dict[str, int]) -> None:
+    """Numbers the points of a list: point ID to number, over all lists that are read together."""
+    markupsNode.SetAttribute(ORDER_ATTRIBUTE, json.dumps(order))
+
+
 def _clicks(labelled: list[tuple[Any, bool | None]]) -> list[Click]:
+    return [Click(point.ras, point.positive) for point in _ordered(labelled)]
+
+
+def _ordered(labelled: list[tuple[Any, bool | None]]) -> list[PlacedPoint]:
     for node, _ in labelled:
         if node is None or node.GetScene() is None:
             raise ClickError("The list of points is no longer in the scene.", "Choose or create a list of points.")
@@ -99,8 +126,9 @@ def _clicks(labelled: list[tuple[Any, bool | None]]) -> list[Click]:
             ras = [0.0, 0.0, 0.0]
             node.GetNthControlPointPositionWorld(index, ras)
             isPositive = _isPositive(node, index) if positive is None else positive
-            numbered.append((order[node.GetNthControlPointID(index)], Click((ras[0], ras[1], ras[2]), isPositive)))
-    return [click for _, click in sorted(numbered, key=lambda pair: pair[0])]
+            pointID = node.GetNthControlPointID(index)
+            numbered.append((order[pointID], PlacedPoint(node, pointID, (ras[0], ras[1], ras[2]), isPositive)))
+    return [point for _, point in sorted(numbered, key=lambda pair: pair[0])]
 
 
 def _definedPoints(node: Any) -> list[int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from MemorizingSAM3DLib.engine.errors import OutputError, VolumeError
 from MemorizingSAM3DLib.engine.geometry import Box
+from MemorizingSAM3DLib.engine.packed_mask import NOWHERE, PackedMask
 from MemorizingSAM3DLib.scene.alignment import alignSegmentation
 from MemorizingSAM3DLib.scene.grids import (
     boxOfExtent,
@@ -22,7 +23,8 @@ from MemorizingSAM3DLib.scene.grids import (
     tightBox,
     voxelsOf,
 )
-from MemorizingSAM3DLib.scene.neighbours import TakenVoxels
+from MemorizingSAM3DLib.scene.locks import lockedSegments
+from MemorizingSAM3DLib.scene.neighbours import TakenVoxels, layersOf
 from MemorizingSAM3DLib.scene.volumes import checkScan
 
 # Okabe and Ito's colours but for the two that mark clicks (scene/prompts.py).
@@ -33,6 +35,7 @@ _PALETTE = (
     (0.0, 114 / 255, 178 / 255),
     (230 / 255, 159 / 255, 0.0),
 )
+_NOTHING = np.zeros((0, 0, 0), dtype=bool)
 _EDITOR_NODE_TAG = "MemorizingSAM3D"
 _USER_EDITOR_NODE_TAG = "SegmentEditor"
 
@@ -92,23 +95,32 @@ def maskFromSegment(segmentationNode: Any, segmentID: str, volumeNode: Any) -> n
         OutputError: the segmentation or the segment no longer exists.
         VolumeError: not a scan; the scan itself below a non-linear transform.
     """
+    voxels, box = _voxelsOnScan(segmentationNode, segmentID, volumeNode)
+    mask = np.zeros(volumeNode.GetImageData().GetDimensions()[::-1], dtype=bool)
+    mask[box.slices] = voxels
+    return mask
+
+
+def packedMaskFromSegment(segmentationNode: Any, segmentID: str, volumeNode: Any) -> PackedMask:
+    """As `maskFromSegment`, packed: an aligned segment costs its own extent, not the scan's."""
+    return PackedMask.of(*_voxelsOnScan(segmentationNode, segmentID, volumeNode))
+
+
+def _voxelsOnScan(segmentationNode: Any, segmentID: str, volumeNode: Any) -> tuple[np.ndarray, Box]:
     import slicer
 
     checkScan(volumeNode)
     segment = _segment(segmentationNode, segmentID)
-    mask = np.zeros(volumeNode.GetImageData().GetDimensions()[::-1], dtype=bool)
-    whole = Box.whole(mask.shape)
+    whole = Box.whole(volumeNode.GetImageData().GetDimensions()[::-1])
     labelmap = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
     if labelmap is not None and _isAligned(labelmap, segmentationNode, volumeNode):
         box = boxOfExtent(labelmap.GetExtent()).intersection(whole)
-        if not box.is_empty:
-            mask[box.slices] = voxelsOf(labelmap, box) == segment.GetLabelValue()
-        return mask
+        return (_NOTHING, NOWHERE) if box.is_empty else (voxelsOf(labelmap, box) == segment.GetLabelValue(), box)
     image = slicer.vtkOrientedImageData()
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if not logic.GetSegmentBinaryLabelmapRepresentation(segmentationNode, segmentID, image, True):
-        return mask  # a segment without any representation: nothing was drawn yet
-    return voxelsOf(resampledTo(image, imageOnGrid(volumeNode)), whole) > 0
+        return _NOTHING, NOWHERE  # a segment without any representation: nothing was drawn yet
+    return voxelsOf(resampledTo(image, imageOnGrid(volumeNode)), whole) > 0, whole
 
 
 class SegmentWriter:
@@ -117,6 +129,8 @@ class SegmentWriter:
     When the Segment Editor works on this segmentation, its settings (editable area, intensity range, overwrite mode)
     hold, read anew at every write. Otherwise all is editable and neighbours are not overwritten. What is selected in
     the Segment Editor is left alone.
+
+    Voxels of locked segments are never taken, whatever the mode (scene/locks.py).
 
     Where the overwrite mode lets our segment take voxels of a neighbour, the writer remembers them and hands them back
     as soon as the mask gives them up: a click that grew too far and is undone leaves the neighbour as it was.
@@ -169,13 +183,17 @@ class SegmentWriter:
         """
         if mask.shape != self._shape:
             raise ValueError(f"A mask of shape {mask.shape} cannot be written onto a scan of shape {self._shape}.")
-        self._check()
         box = Box.whole(self._shape) if box is None else box.clipped(self._shape)
+        return self.writeVoxels(mask[box.slices], box, saveUndoState)
+
+    def writeVoxels(self, wanted: np.ndarray, box: Box, saveUndoState: bool = False) -> Box:
+        """As `write`, given the mask's voxels in the box alone: bool, of the box's shape; the box within the scan."""
+        self._check()
         if box.is_empty:
             return box
-        wanted = np.asarray(mask[box.slices], dtype=bool)
+        wanted = np.asarray(wanted, dtype=bool)
         present = self._present(box)
-        added = wanted & ~present
+        added = wanted & ~present & ~self._lockedVoxels(box)
         removed = present & ~wanted
         changed = tightBox(added | removed, box)
         if changed.is_empty:
@@ -265,6 +283,20 @@ class SegmentWriter:
         labelmap = self._segmentationNode.GetBinaryLabelmapInternalRepresentation(self._segmentID)
         value = self._segmentationNode.GetSegmentation().GetSegment(self._segmentID).GetLabelValue()
         return np.zeros(box.shape, dtype=bool) if labelmap is None else voxelsOf(labelmap, box) == value
+
+    def _lockedVoxels(self, box: Box) -> np.ndarray:
+        """Where other, locked segments are: bool, of the box's shape."""
+        segmentation = self._segmentationNode.GetSegmentation()
+        locked = lockedSegments(segmentation) - {self._segmentID}
+        found = np.zeros(box.shape, dtype=bool)
+        for labelmap, segmentIDs in layersOf(segmentation) if locked else ():
+            for segmentID in locked.intersection(segmentIDs):
+                found |= voxelsOf(labelmap, box) == segmentation.GetSegment(segmentID).GetLabelValue()
+        return found
+
+    def holds(self, wanted: np.ndarray, box: Box) -> bool:
+        """Whether the segment's voxels in the box are the wanted ones: False where masking refused some."""
+        return bool(np.array_equal(self._present(box), wanted))
 
     def _giveBack(self, removed: np.ndarray, box: Box, editorNode: Any) -> None:
         if self._taken.isEmpty or not removed.any():

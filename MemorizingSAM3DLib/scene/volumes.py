@@ -105,12 +105,12 @@ def localToWorld(node: Any) -> np.ndarray:
     return np.array(slicer.util.arrayFromVTKMatrix(matrix), dtype=np.float64)
 
 
-def modalityOf(volumeNode: Any) -> str | None:
+def modalityOf(volumeNode: Any, guess: bool = True) -> str | None:
     """The DICOM modality ("CT", "MR", "PT", ...) of a volume node, None when nothing says so.
 
     In this order: the node's attribute, the DICOM series in the subject hierarchy, units of Hounsfield, and at last the
     intensities themselves (`guess_modality`). A wrong guess would window an MR as if it were a CT, so that the
-    last step only answers when it is sure."""
+    last step only answers when it is sure, and is left out without `guess`: it looks at all voxels."""
     import slicer
 
     modality = volumeNode.GetAttribute(MODALITY_ATTRIBUTE)
@@ -124,7 +124,7 @@ def modalityOf(volumeNode: Any) -> str | None:
     units = volumeNode.GetVoxelValueUnits()
     if units is not None and (units.GetCodeValue() or "").lower() in ("hnsf'u", "[hnsf'u]", "hu"):
         return "CT"
-    return guess_modality(slicer.util.arrayFromVolume(volumeNode))
+    return guess_modality(slicer.util.arrayFromVolume(volumeNode)) if guess else None
 
 
 def volumeNodeFromFile(path: str | Path, name: str | None = None) -> Any:

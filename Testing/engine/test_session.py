@@ -415,7 +415,7 @@ def test_without_a_scan_every_edit_says_what_to_do(edit):
 
 
 def test_more_clicks_than_states_are_kept_still_replay(monkeypatch):
-    monkeypatch.setattr("MemorizingSAM3DLib.engine.session._STATES_KEPT", 3)
+    monkeypatch.setattr("MemorizingSAM3DLib.engine.replay.STATES_KEPT", 3)
     session = a_session()
     clicks = [FIRST, SECOND, THIRD, *CORNERS[:3], Click((-8.0, 3.0, 1.0))]
     for click in clicks:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -479,9 +478,10 @@ def test_a_mask_of_another_shape_is_refused(a_writer):
         a_writer.write(np.zeros((2, 2, 2), dtype=bool))
 
 
-def test_writing_costs_what_the_box_costs_not_what_the_scan_does(a_scene):
+def test_what_is_kept_covers_the_box_not_the_scan(a_scene):
     import slicer
 
+    from MemorizingSAM3DLib.scene.grids import boxOfExtent
     from MemorizingSAM3DLib.scene.segments import SegmentWriter, addSegment, createSegmentation
 
     scan = slicer.util.addVolumeFromArray(np.zeros((200, 512, 512), np.int16), np.diag([0.7, 0.7, 1.5, 1.0]), "a CT")
@@ -490,11 +490,11 @@ def test_writing_costs_what_the_box_costs_not_what_the_scan_does(a_scene):
     box = Box(50, 150, 100, 300, 100, 300)
     k, j, i = np.ogrid[-1:1:100j, -1:1:200j, -1:1:200j]
     mask = emptyMask(scan)
-    milliseconds = []
     for radius in (1.0, 0.9, 0.95, 0.8, 0.85):
         mask[box.slices] = k**2 + j**2 + i**2 < radius**2
-        start = time.perf_counter()
         writer.write(mask, box)
-        milliseconds.append(1000 * (time.perf_counter() - start))
-    # Some 20 ms on two idle cores; a scan-wide write takes ten times that. Room for a busy machine.
-    assert np.median(milliseconds) < 150
+    labelmap = segmentationNode.GetBinaryLabelmapInternalRepresentation(
+        segmentationNode.GetSegmentation().GetNthSegmentID(0)
+    )
+    kept = np.prod(boxOfExtent(labelmap.GetExtent()).shape)
+    assert kept <= np.prod(box.shape)

@@ -1,0 +1,436 @@
+"""Clicks in the scene to segments in the scene: what the panel, scripts and tests drive. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from MemorizingSAM3DLib.engine.cancellation import CancelledError
+from MemorizingSAM3DLib.engine.errors import EngineError, VolumeError
+from MemorizingSAM3DLib.engine.prompts import Click
+from MemorizingSAM3DLib.engine.worker import Outcome
+from MemorizingSAM3DLib.scene.edit_history import Edit
+from MemorizingSAM3DLib.scene.failures import messageOf
+from MemorizingSAM3DLib.scene.inference import Inference
+from MemorizingSAM3DLib.scene.locks import setLocked
+from MemorizingSAM3DLib.scene.model_choice import ModelChoice
+from MemorizingSAM3DLib.scene.placing import PointPlacing
+from MemorizingSAM3DLib.scene.point_lists import Point, PointLists
+from MemorizingSAM3DLib.scene.scan_frame import ScanFrame
+from MemorizingSAM3DLib.scene.scan_input import ScanInput
+from MemorizingSAM3DLib.scene.scene_watch import SceneWatch
+from MemorizingSAM3DLib.scene.segment_edits import SegmentEdits
+from MemorizingSAM3DLib.scene.segment_names import nextName
+from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
+from MemorizingSAM3DLib.scene.signals import Signal
+from MemorizingSAM3DLib.scene.status import Status, statusOf
+from MemorizingSAM3DLib.scene.volumes import checkScan
+
+
+class ClickController:
+    """One scan, one segmentation, and the points of the segment that is selected.
+
+    Whatever is done to the points, in the views, in the Markups module or through this class, is an edit: it is
+    computed on a worker thread, written into the segment it was made for, and can be undone. An edit that fails or is
+    cancelled leaves points, segment and history as they were. All methods are for the main thread; results arrive in
+    `poll`.
+
+    Args:
+        choice: model and device; nothing is loaded before a scan is chosen.
+
+    Attributes:
+        inputsChanged: the scan, the segmentation or the selected segment is another.
+        segmentsChanged: segments were added, removed, renamed or locked.
+        pointsChanged: the points, or what can be undone.
+        placingChanged: place mode. statusChanged: `status`.
+        failed: (message) problem and remedy, for the user.
+        wakeUp: `poll` wants to be called soon, and again as long as it returns True.
+        previewWhileDragging: whether the segment follows a point that is being dragged.
+    """
+
+    def __init__(self, choice: ModelChoice | None = None) -> None:
+        import slicer
+
+        self._scene = slicer.mrmlScene
+        self.inputsChanged, self.segmentsChanged, self.pointsChanged = Signal(), Signal(), Signal()
+        self.placingChanged, self.statusChanged, self.failed, self.wakeUp = Signal(), Signal(), Signal(), Signal()
+        self.previewWhileDragging = True
+        self._inference = Inference(choice or ModelChoice())
+        self._edits = SegmentEdits(self._inference)
+        self._edits.clicksChanged.connect(self._onClicksChanged)
+        self._edits.failed.connect(self.failed.emit)
+        self._edits.asked.connect(self.wakeUp.emit)
+        self._lists = PointLists(self._scene)
+        self._lists.touched.connect(self._onTouched)
+        self._placing = PointPlacing(self._scene)
+        self._placing.changed.connect(self.placingChanged.emit)
+        self._watch = SceneWatch(self._scene, self)
+        self.scanNode: Any = None
+        self.segmentationNode: Any = None
+        self.selectedSegmentID = ""
+        self._touched = False
+        self._reported: Status | None = None
+
+    # --- scan, segmentation, segment
+
+    def setScan(self, volumeNode: Any) -> None:
+        """Chooses the scan, or None. The model is loaded and the scan encoded in the background at once.
+
+        A segmentation that belongs to another scan is left for the last one that was made on this scan, if there is any.
+        """
+        if volumeNode is self.scanNode:
+            return
+        self._flush()
+        self.scanNode = volumeNode
+        self._watch.followScan(volumeNode)
+        node = self.segmentationNode
+        if volumeNode is None or node is None or self._scanOf(node) not in (None, volumeNode):
+            node = self._segmentationOf(volumeNode)
+        self._useSegmentation(node)
+        self._restart()
+
+    def setSegmentation(self, segmentationNode: Any) -> None:
+        """Chooses the segmentation; with None a new one is made at the first click."""
+        if segmentationNode is self.segmentationNode:
+            return
+        self._flush()
+        self._useSegmentation(segmentationNode)
+        self._restart()
+
+    def selectSegment(self, segmentID: str) -> None:
+        """Chooses the segment that clicks change; its points appear. "" for none: the next click makes a segment."""
+        if segmentID == self.selectedSegmentID:
+            return
+        self._flush()
+        self._select(segmentID)
+        self.inputsChanged.emit()
+
+    def newSegment(self, name: str | None = None) -> str:
+        """Adds a segment and selects it, ready for its first click; place mode goes on.
+
+        Returns:
+            its ID; "" when there is no scan to segment (`failed` says so).
+        """
+        self._flush()
+        try:
+            if self.segmentationNode is None:
+                checkScan(self.scanNode)
+                self._useSegmentation(createSegmentation(self.scanNode, f"{self.scanNode.GetName()} segmentation"))
+                self._edits.begin(self.segmentationNode, self.scanNode)
+            segmentID = addSegment(self.segmentationNode, name or nextName(self.segmentationNode))
+        except EngineError as error:
+            self.failed.emit(messageOf(error))
+            return ""
+        self._select(segmentID)
+        self.inputsChanged.emit()
+        return segmentID
+
+    def removeSegment(self, segmentID: str) -> None:
+        """Removes a segment with its points. A locked one stays."""
+        if self.isLocked(segmentID):
+            self.failed.emit("The segment is locked. Unlock it first.")
+        elif self.segmentationNode is not None:
+            self.segmentationNode.GetSegmentation().RemoveSegment(segmentID)
+
+    def isLocked(self, segmentID: str) -> bool:
+        """Whether a segment is locked: neither edited nor overwritten by us."""
+        return self._edits.isLocked(segmentID)
+
+    def setLocked(self, segmentID: str, locked: bool) -> None:
+        """Locks or unlocks a segment; saved with it."""
+        segment = self.segmentationNode and self.segmentationNode.GetSegmentation().GetSegment(segmentID)
+        if segment is not None:
+            setLocked(segment, locked)
+            self.segmentsChanged.emit()
+
+    # --- points
+
+    @property
+    def positiveNode(self) -> Any:
+        """The list of points inside, or None before there is a scan."""
+        return self._lists.positiveNode
+
+    @property
+    def negativeNode(self) -> Any:
+        """The list of points outside, or None before there is a scan."""
+        return self._lists.negativeNode
+
+    @property
+    def points(self) -> list[Point]:
+        """The points of the selected segment, in click order."""
+        return self._lists.points()
+
+    @property
+    def placing(self) -> bool | None:
+        """True while points inside are being placed, False while points outside are, None while none are."""
+        if self._placing.placesIn(self.positiveNode):
+            return True
+        return False if self._placing.placesIn(self.negativeNode) else None
+
+    def startPlacing(self, positive: bool) -> None:
+        """From now on each click in a view is a point inside (or outside), until `stopPlacing`."""
+        if self.scanNode is None:
+            self.failed.emit("There is no scan. Load or choose a scan first.")
+            return
+        self._placing.startFor(self._lists.ensure()[0 if positive else 1])
+
+    def stopPlacing(self) -> None:
+        """The mouse moves and zooms again."""
+        self._placing.stop()
+
+    def removePoint(self, number: int) -> None:
+        """Deletes a point; the segment becomes what it would be without it."""
+        clicks = self._currentClicks()
+        self._change((*clicks[:number], *clicks[number + 1 :]))
+
+    def removeLastPoint(self) -> None:
+        """Deletes the newest point."""
+        self._change(self._currentClicks()[:-1])
+
+    def togglePoint(self, number: int) -> None:
+        """Turns a point inside into a point outside, or back."""
+        clicks = self._currentClicks()
+        turned = replace(clicks[number], positive=not clicks[number].positive)
+        self._change((*clicks[:number], turned, *clicks[number + 1 :]))
+
+    def clearPoints(self) -> None:
+        """Deletes all points; the segment becomes what it was before the first of them."""
+        self._change(())
+
+    def jumpToPoint(self, number: int) -> None:
+        """Brings the slice views to a point."""
+        import slicer
+
+        r, a, s = self.points[number].ras
+        slicer.vtkMRMLSliceNode.JumpAllSlices(self._scene, r, a, s, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+
+    @property
+    def canUndo(self) -> bool:
+        """Whether there is an edit to undo, in any segment."""
+        return self._edits.toUndo is not None
+
+    @property
+    def canRedo(self) -> bool:
+        """Whether there is an undone edit."""
+        return self._edits.toRedo is not None
+
+    @property
+    def undoText(self) -> str:
+        """What undo takes back, for example "Add point (Liver)"; "" when nothing."""
+        return self._described(self._edits.toUndo)
+
+    @property
+    def redoText(self) -> str:
+        """What redo makes again; "" when nothing."""
+        return self._described(self._edits.toRedo)
+
+    def undo(self) -> None:
+        """Takes the last edit back, whatever segment it was made in; that segment is selected."""
+        self._flush()
+        self._follow(self._edits.undo())
+
+    def redo(self) -> None:
+        """Makes the last undone edit again."""
+        self._flush()
+        self._follow(self._edits.redo())
+
+    # --- work
+
+    @property
+    def status(self) -> Status:
+        """What the user is told: model, device, what is being computed."""
+        return statusOf(self._inference, self._edits.milliseconds)
+
+    def cancel(self) -> None:
+        """Gives up what is being computed, at once; the points of the unfinished edits are taken back."""
+        if self._inference.worker.current is not None:
+            self._touched = False
+            self._edits.takeBack(CancelledError())
+            self._report()
+
+    def poll(self, wait: float = 0.0) -> bool:
+        """Takes up what the user did and delivers what was computed.
+
+        Args:
+            wait: seconds to wait for a result when something is being computed. Other threads run meanwhile, which in
+                Slicer they may not do while its event loop waits for the user.
+
+        Returns:
+            whether to call it again soon.
+        """
+        self._flush()
+        busy = self._inference.worker.poll(wait)
+        self._report()
+        return busy
+
+    def setModel(self, choice: ModelChoice) -> None:
+        """Another model, device or precision. What was segmented stays; the next clicks refine it."""
+        if choice != self._inference.choice:
+            self._flush()
+            self._inference.setModel(choice)
+            self._restart()
+
+    def close(self) -> None:
+        """Lets go of the scene and ends the worker's thread."""
+        self._watch.close()
+        self._lists.close()
+        self._placing.close()
+        self._inference.close()
+
+    # --- what the scene reports
+
+    def onSegmentsChanged(self) -> None:
+        """A segment was added, removed or renamed, by us or by anyone."""
+        if self.segmentationNode is not None:
+            present = set(self.segmentationNode.GetSegmentation().GetSegmentIDs())
+            self._edits.keepOnly(present)
+            if self.selectedSegmentID and self.selectedSegmentID not in present:
+                self._select("")
+                self.inputsChanged.emit()
+        self.segmentsChanged.emit()
+
+    def onScanMoved(self) -> None:
+        """A transform above the scan is another: the points stay in the anatomy."""
+        self._showPoints()
+
+    def onScanChanged(self) -> None:
+        """The scan's voxels or geometry are others."""
+        self._restart()
+
+    def onNodeRemoved(self, node: Any) -> None:
+        """A node is about to leave the scene."""
+        self._lists.forget(node)
+        if node is self.scanNode:
+            self.setScan(None)
+        elif node is self.segmentationNode:
+            self.setSegmentation(None)
+
+    def onSceneReplaced(self) -> None:
+        """A scene was loaded or imported, or a list of points was deleted: the lists are made what they should be."""
+        self._lists.close()
+        self._touched = False
+        self._showPoints()
+        self.pointsChanged.emit()
+
+    def onSceneClosing(self) -> None:
+        """Everything is about to go."""
+        self._touched = False
+        self._lists.close()
+        self.setScan(None)
+        self.setSegmentation(None)
+
+    # --- from the points in the views to edits, and back
+
+    def _onTouched(self) -> None:
+        self._touched = True
+        self.wakeUp.emit()
+
+    def _flush(self) -> None:
+        """Takes up what the user did to the points."""
+        if not self._touched:
+            return
+        isChanging = self._scene.IsClosing() or self._scene.IsImporting()
+        if self.scanNode is None or isChanging:
+            self._touched = False
+        elif not self._lists.dragging:
+            self._touched = False
+            self._take(self._lists.clicks(ScanFrame(self.scanNode)))
+        elif self.previewWhileDragging and self.selectedSegmentID and self._inference.worker.current is None:
+            self._touched = False
+            self._edits.preview(self.selectedSegmentID, self._lists.clicks(ScanFrame(self.scanNode)))
+
+    def _take(self, clicks: tuple[Click, ...]) -> None:
+        """Makes the points in the views the selected segment's; the first ones make a segment."""
+        if not self.selectedSegmentID:
+            if not clicks:
+                return
+            if not self._edits.areInside(clicks) or not self.newSegment():
+                self._showPoints()
+                return
+        self._edits.change(self.selectedSegmentID, clicks)
+
+    def _change(self, clicks: tuple[Click, ...]) -> None:
+        if self.selectedSegmentID:
+            self._edits.change(self.selectedSegmentID, clicks)
+
+    def _currentClicks(self) -> tuple[Click, ...]:
+        self._flush()
+        return self._edits.clicksOf(self.selectedSegmentID)
+
+    def _onClicksChanged(self, segmentID: str) -> None:
+        if segmentID == self.selectedSegmentID:
+            self._showPoints()
+        self.pointsChanged.emit()
+        self._report()
+
+    def _follow(self, segmentID: str) -> None:
+        """Selects the segment that an undone or redone edit belongs to."""
+        if segmentID and segmentID != self.selectedSegmentID:
+            self._select(segmentID)
+            self.inputsChanged.emit()
+
+    # --- small print
+
+    def _select(self, segmentID: str) -> None:
+        self.selectedSegmentID = segmentID
+        if segmentID:
+            self._edits.noticeChange(segmentID)
+        self._showPoints()
+        self.pointsChanged.emit()
+
+    def _showPoints(self) -> None:
+        if self.scanNode is not None and not self._scene.IsClosing():
+            self._lists.ensure()
+            self._lists.show(self._edits.clicksOf(self.selectedSegmentID), ScanFrame(self.scanNode))
+
+    def _useSegmentation(self, segmentationNode: Any) -> None:
+        self.segmentationNode = segmentationNode
+        self._watch.followSegmentation(segmentationNode)
+        self.selectedSegmentID = ""
+
+    def _restart(self) -> None:
+        """The scan, the segmentation or the model is another: nothing computed before holds any longer."""
+        selected = self.selectedSegmentID
+        scan = None
+        if self.scanNode is not None:
+            try:
+                scan = ScanInput.of(self.scanNode)
+            except VolumeError as error:
+                self.failed.emit(messageOf(error))
+        self._inference.setScan(scan)
+        self._edits.begin(self.segmentationNode, self.scanNode if scan is not None else None)
+        self._select(selected)
+        if scan is not None:
+            self._inference.prepare(self._onPrepared)
+            self.wakeUp.emit()
+        self.inputsChanged.emit()
+        self.segmentsChanged.emit()
+        self._report()
+
+    def _onPrepared(self, outcome: Outcome) -> None:
+        if outcome.error is not None and not outcome.cancelled:
+            self.failed.emit(messageOf(outcome.error))
+
+    def _scanOf(self, segmentationNode: Any) -> Any:
+        return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+
+    def _segmentationOf(self, volumeNode: Any) -> Any:
+        className = "vtkMRMLSegmentationNode"
+        nodes = [
+            self._scene.GetNthNodeByClass(number, className)
+            for number in range(self._scene.GetNumberOfNodesByClass(className))
+        ]
+        mine = [node for node in nodes if volumeNode is not None and self._scanOf(node) is volumeNode]
+        return mine[-1] if mine else None
+
+    def _described(self, edit: Edit | None) -> str:
+        if edit is None or self.segmentationNode is None:
+            return ""
+        segment = self.segmentationNode.GetSegmentation().GetSegment(edit.segmentID)
+        return f"{edit.text} ({segment.GetName()})" if segment is not None else edit.text
+
+    def _report(self) -> None:
+        status = self.status
+        if status != self._reported:
+            self._reported = status
+            self.statusChanged.emit()

@@ -1,0 +1,75 @@
+"""Which model computes, where and how: what the user set, without loading anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+
+from MemorizingSAM3DLib.engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.engine.predictor import Predictor
+
+
+class MissingTorchError(EngineError):
+    """PyTorch is not installed in this Slicer."""
+
+
+class LoadedModel(NamedTuple):
+    """predictor, and what the user is told: the model's title, the device, a warning or None."""
+
+    predictor: Predictor
+    title: str
+    device: str
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The model and the machine.
+
+    Args:
+        model: a registered name or a checkpoint's path; "" for the model that is shipped.
+        device: auto, cpu, cuda or cuda:0. precision: auto, float32 or bfloat16.
+        threads: of the CPU; 0 for PyTorch's choice.
+        cacheFolder: where downloaded models are; "" for the usual place.
+    """
+
+    model: str = ""
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    cacheFolder: str = ""
+
+    @property
+    def name(self) -> str:
+        """The model's name for a scene file: a registered name or a file's name, never a path."""
+        return Path(self.model).name if self.model else "shipped"
+
+    def load(self) -> LoadedModel:
+        """Loads the model onto its device; seconds for the first time. Call it on the worker's thread.
+
+        Raises:
+            MissingTorchError: there is no PyTorch.
+            CheckpointError: the model cannot be used. DeviceError: the device cannot.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingTorchError(
+                f"PyTorch is not installed in this Slicer ({error}).",
+                "Install the PyTorch extension in the Extensions Manager, then press 'Install PyTorch' in its PyTorch "
+                "Utils module, and restart Slicer.",
+            ) from error
+        from MemorizingSAM3DLib.engine.checkpoints import load, load_default
+        from MemorizingSAM3DLib.engine.predictor import Predictor
+        from MemorizingSAM3DLib.engine.runtime import choose_runtime
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        runtime = choose_runtime(self.device, cast(Literal["auto", "float32", "bfloat16"], self.precision))
+        cache = Path(self.cacheFolder) if self.cacheFolder else None
+        checkpoint = load(self.model, cache=cache) if self.model else load_default()
+        title = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name
+        return LoadedModel(Predictor(checkpoint.network, runtime), title, runtime.description, runtime.warning)

@@ -1,0 +1,153 @@
+"""The segments of one segmentation as our clicks know them, and how changes by others are noticed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from MemorizingSAM3DLib.engine.packed_mask import PackedMask
+from MemorizingSAM3DLib.engine.prompts import Prompts
+from MemorizingSAM3DLib.scene.inference import ComputedMask, Inference
+from MemorizingSAM3DLib.scene.locks import isLocked
+from MemorizingSAM3DLib.scene.segment_record import SegmentRecord, digestOf
+from MemorizingSAM3DLib.scene.segments import SegmentWriter, packedMaskFromSegment
+
+
+@dataclass
+class SegmentState:
+    """A segment between two clicks.
+
+    Attributes:
+        prompts: as the user sees them now. achieved: those whose mask was written last.
+        held: what the segment held when we last looked: what we wrote, or found.
+        time: the labelmap's modification time then; as long as it stays, nobody else wrote.
+        request: counts what was asked for, so that a result knows whether it is still the newest.
+        restored: the record that `prompts` come from, until a replay has shown that it leads to what is there.
+    """
+
+    prompts: Prompts
+    achieved: Prompts
+    held: PackedMask
+    time: int
+    writer: SegmentWriter
+    request: int = 0
+    restored: SegmentRecord | None = None
+
+
+class SegmentStates:
+    """Looks after the segments of a segmentation on a scan.
+
+    Args:
+        segmentationNode, volumeNode: of the scene.
+        inference: where masks to start from are kept.
+        model: the name that records are written with.
+    """
+
+    def __init__(self, segmentationNode: Any, volumeNode: Any, inference: Inference, model: str) -> None:
+        self.segmentationNode, self.volumeNode = segmentationNode, volumeNode
+        self._inference, self._model = inference, model
+        self._states: dict[str, SegmentState] = {}
+
+    def __contains__(self, segmentID: str) -> bool:
+        return segmentID in self._states
+
+    def known(self) -> set[str]:
+        """The IDs of the segments that were looked at so far."""
+        return set(self._states)
+
+    def all(self) -> list[SegmentState]:
+        """Every segment that was looked at so far."""
+        return list(self._states.values())
+
+    def of(self, segmentID: str) -> SegmentState:
+        """The state of a segment; one that is seen for the first time is read from the scene.
+
+        A segment with a record of its clicks that nobody has changed since goes on from them. Any other that has
+        voxels, one from another tool say, is what the next click starts from.
+
+        Raises:
+            OutputError: there is no such segment. VolumeError: it cannot be brought onto the scan's grid.
+        """
+        if segmentID not in self._states:
+            writer = SegmentWriter(self.segmentationNode, segmentID, self.volumeNode)
+            held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
+            record = SegmentRecord.readFrom(self._segment(segmentID))
+            goesOn = (
+                record is not None
+                and record.fromNothing
+                and record.model == self._model
+                and record.digest == digestOf(held)
+            )
+            if record is not None and goesOn:
+                prompts = Prompts(0, record.clicks)
+            else:
+                prompts, record = Prompts(self._inference.addStart(held)), None
+            self._states[segmentID] = SegmentState(
+                prompts, prompts, held, self._time(segmentID), writer, restored=record
+            )
+        return self._states[segmentID]
+
+    def foundChanged(self, segmentID: str) -> Prompts | None:
+        """The prompts to go on with when someone else changed the segment since we looked last; None when nobody did.
+
+        They start from what the segment holds now. The state itself keeps its prompts; `held` is brought up to date.
+        """
+        state = self.of(segmentID)
+        time = self._time(segmentID)
+        if time == state.time:
+            return None
+        state.time = time
+        held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
+        if held.difference_box(state.held).is_empty:
+            return None
+        state.held, state.restored = held, None
+        return Prompts(self._inference.addStart(held))
+
+    def settle(self, segmentID: str) -> Prompts:
+        """The prompts that start from what the segment holds, whatever led to it."""
+        state = self.of(segmentID)
+        state.restored = None
+        return Prompts(self._inference.addStart(state.held))
+
+    def write(self, segmentID: str, result: ComputedMask, prompts: Prompts | None) -> None:
+        """Turns the segment into a computed mask, as far as masking and locked neighbours allow, and records how.
+
+        Args:
+            prompts: what led to the mask; None for a preview, which does not count as achieved.
+
+        Raises:
+            OutputError: the segment or the scan is gone. VolumeError: they were moved relative to each other.
+        """
+        state = self._states[segmentID]
+        box, voxels = result.box, result.voxels
+        if result.shown is not state.held:
+            box = result.mask.difference_box(state.held)
+            voxels = result.mask.within(box)
+        state.writer.writeVoxels(voxels, box)
+        complete = state.writer.holds(voxels, box)
+        state.held = (
+            result.mask if complete else packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
+        )
+        state.time = self._time(segmentID)
+        if prompts is not None:
+            state.achieved, state.restored = prompts, None
+            self._record(segmentID, state)
+
+    def isLocked(self, segmentID: str) -> bool:
+        """Whether the segment is locked; False when there is none."""
+        return isLocked(self.segmentationNode.GetSegmentation().GetSegment(segmentID))
+
+    def drop(self, segmentID: str) -> None:
+        """Forgets a segment that is gone."""
+        self._states.pop(segmentID, None)
+
+    def _record(self, segmentID: str, state: SegmentState) -> None:
+        record = SegmentRecord(state.achieved.clicks, state.achieved.start == 0, self._model, digestOf(state.held))
+        record.writeTo(self._segment(segmentID))
+
+    def _segment(self, segmentID: str) -> Any:
+        return self.segmentationNode.GetSegmentation().GetSegment(segmentID)
+
+    def _time(self, segmentID: str) -> int:
+        labelmap = self.segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
+        return 0 if labelmap is None else int(labelmap.GetMTime())

@@ -1,0 +1,36 @@
+"""Signals of plain Python: how the logic, which knows no Qt, tells the user interface that something changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Signal:
+    """Functions that are called when the signal is emitted, in the order in which they were connected.
+
+    Example:
+        >>> failed = Signal()
+        >>> failed.connect(print)
+        >>> failed.emit("no scan")
+        no scan
+    """
+
+    def __init__(self) -> None:
+        self._functions: list[Callable[..., Any]] = []
+
+    def connect(self, function: Callable[..., Any]) -> None:
+        """Calls the function from now on; connecting it twice has no effect."""
+        if function not in self._functions:
+            self._functions.append(function)
+
+    def disconnect(self, function: Callable[..., Any]) -> None:
+        """Does not call the function any more."""
+        if function in self._functions:
+            self._functions.remove(function)
+
+    def emit(self, *arguments: Any) -> None:
+        """Calls every connected function; one that is disconnected meanwhile is not called."""
+        for function in tuple(self._functions):
+            if function in self._functions:
+                function(*arguments)
