@@ -68,13 +68,13 @@ class Controlled:
         """All segments, in order."""
         return list(self.controller.segmentationNode.GetSegmentation().GetSegmentIDs())
 
-    def paint(self, slices: tuple[slice, slice, slice], segmentID: str = "") -> None:
-        """Someone else adds a block of voxels to the segment, as the Segment Editor would."""
+    def paint(self, slices: tuple[slice, slice, slice], segmentID: str = "", value: int = 1) -> None:
+        """Someone else adds a block of voxels to the segment (or takes it away), as the Segment Editor would."""
         import slicer
 
         segmentID = segmentID or self.controller.selectedSegmentID
         mask = self.mask(segmentID).astype(np.uint8)
-        mask[slices] = 1
+        mask[slices] = value
         slicer.util.updateSegmentBinaryLabelmapFromArray(
             mask, self.controller.segmentationNode, segmentID, self.volumeNode
         )
