@@ -21,6 +21,7 @@ from MemorizingSAM3DLib.scene.scan_input import ScanInput
 from MemorizingSAM3DLib.scene.scene_watch import SceneWatch
 from MemorizingSAM3DLib.scene.segment_edits import SegmentEdits
 from MemorizingSAM3DLib.scene.segment_names import nextName
+from MemorizingSAM3DLib.scene.segment_record import SegmentRecord
 from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
 from MemorizingSAM3DLib.scene.signals import Signal
 from MemorizingSAM3DLib.scene.status import Status, statusOf
@@ -66,6 +67,7 @@ class ClickController:
         self._placing.changed.connect(self.placingChanged.emit)
         self._watch = SceneWatch(self._scene, self)
         self.scanNode: Any = None
+        self._usableScan: Any = None
         self.segmentationNode: Any = None
         self.selectedSegmentID = ""
         self._touched = False
@@ -87,15 +89,19 @@ class ClickController:
         if volumeNode is None or node is None or self._scanOf(node) not in (None, volumeNode):
             node = self._segmentationOf(volumeNode)
         self._useSegmentation(node)
-        self._restart()
+        self._takeScan()
+        self._startEdits()
 
     def setSegmentation(self, segmentationNode: Any) -> None:
-        """Chooses the segmentation; with None a new one is made at the first click."""
+        """Chooses the segmentation; with None a new one is made at the first click.
+
+        The segment that was made by clicks last is selected, so that work goes on where it stopped.
+        """
         if segmentationNode is self.segmentationNode:
             return
         self._flush()
         self._useSegmentation(segmentationNode)
-        self._restart()
+        self._startEdits()
 
     def selectSegment(self, segmentID: str) -> None:
         """Chooses the segment that clicks change; its points appear. "" for none: the next click makes a segment."""
@@ -116,7 +122,7 @@ class ClickController:
             if self.segmentationNode is None:
                 checkScan(self.scanNode)
                 self._useSegmentation(createSegmentation(self.scanNode, f"{self.scanNode.GetName()} segmentation"))
-                self._edits.begin(self.segmentationNode, self.scanNode)
+                self._edits.begin(self.segmentationNode, self._usableScan)
             segmentID = addSegment(self.segmentationNode, name or nextName(self.segmentationNode))
         except EngineError as error:
             self.failed.emit(messageOf(error))
@@ -268,7 +274,8 @@ class ClickController:
         if choice != self._inference.choice:
             self._flush()
             self._inference.setModel(choice)
-            self._restart()
+            self._startEdits(self.selectedSegmentID)
+            self._prepare()
 
     def close(self) -> None:
         """Lets go of the scene and ends the worker's thread."""
@@ -295,7 +302,8 @@ class ClickController:
 
     def onScanChanged(self) -> None:
         """The scan's voxels or geometry are others."""
-        self._restart()
+        self._takeScan()
+        self._startEdits(self.selectedSegmentID)
 
     def onNodeRemoved(self, node: Any) -> None:
         """A node is about to leave the scene."""
@@ -388,24 +396,42 @@ class ClickController:
         self._watch.followSegmentation(segmentationNode)
         self.selectedSegmentID = ""
 
-    def _restart(self) -> None:
-        """The scan, the segmentation or the model is another: nothing computed before holds any longer."""
-        selected = self.selectedSegmentID
+    def _takeScan(self) -> None:
+        """The scan or its voxels are others: what was computed on it holds no longer."""
+        self._usableScan = None
         scan = None
         if self.scanNode is not None:
             try:
                 scan = ScanInput.of(self.scanNode)
+                self._usableScan = self.scanNode
             except VolumeError as error:
                 self.failed.emit(messageOf(error))
         self._inference.setScan(scan)
-        self._edits.begin(self.segmentationNode, self.scanNode if scan is not None else None)
-        self._select(selected)
-        if scan is not None:
+        self._prepare()
+
+    def _prepare(self) -> None:
+        if self._usableScan is not None:
             self._inference.prepare(self._onPrepared)
             self.wakeUp.emit()
+
+    def _startEdits(self, selected: str = "") -> None:
+        """The segments are others, or led to by others: what could be undone cannot be any longer."""
+        self._edits.begin(self.segmentationNode, self._usableScan)
+        self._select(selected or self._lastClicked())
         self.inputsChanged.emit()
         self.segmentsChanged.emit()
         self._report()
+
+    def _lastClicked(self) -> str:
+        if self.segmentationNode is None or self._usableScan is None:
+            return ""
+        segmentation = self.segmentationNode.GetSegmentation()
+        clicked = [
+            segmentID
+            for segmentID in segmentation.GetSegmentIDs()
+            if SegmentRecord.readFrom(segmentation.GetSegment(segmentID)) is not None
+        ]
+        return clicked[-1] if clicked else ""
 
     def _onPrepared(self, outcome: Outcome) -> None:
         if outcome.error is not None and not outcome.cancelled:

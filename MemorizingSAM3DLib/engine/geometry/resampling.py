@@ -10,7 +10,6 @@ import itertools
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ..errors import VolumeError
 from .affine import transformed, with_axes_reversed
@@ -237,6 +236,8 @@ def _sample(
     bins, sigmas = _bin_sizes(ratios), _sigmas(ratios)
     image = _binned(region, bins)
     if sigmas.any():
+        from scipy import ndimage  # here: it takes a second to load, and Slicer's panel loads this module
+
         ndimage.gaussian_filter(image, sigmas, output=image, mode="nearest", truncate=_TRUNCATE)
     bins_to_scan = np.diag([*bins.astype(float), 1.0])
     bins_to_scan[:3, 3] = box.low + (bins - 1) / 2
