@@ -1,0 +1,215 @@
+"""The scripted module of 3D Slicer: it puts the library's parts together and follows the application's events."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+_LIBRARY = "MemorizingSAM3DLib"
+if importlib.util.find_spec(_LIBRARY) is None:
+    # Run from the source tree, where the library stands beside the module's folder. Installed, both are in one folder.
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+
+class MemorizingSAM3D(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        from MemorizingSAM3DLib.engine.resources import resource_path
+
+        parent.title = _("MemorizingSAM3D")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["MemorizingSAM3D contributors"]
+        parent.helpText = _(
+            "Segment anything in a scan by clicking: inside what you want, outside where it grew too far. Every click "
+            "segments in 3D at once; points can be dragged, switched, deleted, undone. Locked segments and the Segment "
+            "Editor's masking are respected. Not a medical device."
+        )
+        parent.acknowledgementText = _(
+            "Builds on Segment Anything, SAM-Med3D, FastSAM3D and Memorizing Transformers; the citations are in the "
+            "extension's README."
+        )
+        parent.icon = qt.QIcon(str(resource_path("Icons", "MemorizingSAM3D.png")))
+        slicer.app.connect("startupCompleted()", _addSettingsPage)
+
+
+def _addSettingsPage():
+    """Puts our page into Slicer's settings, where a user looks for it before the module was ever opened."""
+    if slicer.util.mainWindow() is not None:  # else nobody opens settings, and the dialog would be made for nothing
+        from MemorizingSAM3DLib.ui.settings_panel import registerSettingsPage
+
+        registerSettingsPage()
+
+
+class MemorizingSAM3DWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel in Slicer: made once, entered and left many times.
+
+    Args:
+        logic: what does the work; made by `setup` if it is None.
+    """
+
+    def __init__(self, parent=None, logic=None):
+        # First of all, since without a parent the base class calls setup.
+        VTKObservationMixin.__init__(self)
+        self.logic = logic
+        self.panel = None
+        self._isEntered = False
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        from MemorizingSAM3DLib.engine.resources import resource_path
+        from MemorizingSAM3DLib.ui.panel import Panel
+
+        self.uiWidget = slicer.util.loadUI(str(resource_path("UI", "MemorizingSAM3D.ui")))
+        self.layout.addWidget(self.uiWidget)
+        self.uiWidget.setMRMLScene(slicer.mrmlScene)
+        if self.logic is None:
+            self.logic = MemorizingSAM3DLogic()
+        self.panel = Panel(self.uiWidget, self.logic.controller)
+        self.ui = self.panel.ui
+
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.EndBatchProcessEvent, self.onSceneEndBatchProcess)
+        # Before the node selectors hear of it, which would select another node.
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved, priority=100.0)
+        self.initializeParameterNode()
+        _addSettingsPage()
+        if getattr(self.parent, "isEntered", False):  # set up anew by a reload, for which Slicer does not call enter
+            self.enter()
+
+    def cleanup(self):
+        """The module is unloaded or reloaded: nothing of this widget stays behind."""
+        self.removeObservers()
+        if self.panel is None:
+            return
+        self.panel.close()
+        self.panel = None
+        self.logic.close()
+        self.uiWidget.setMRMLScene(None)
+        self.uiWidget.deleteLater()
+
+    def enter(self):
+        """The user opens the module."""
+        self._isEntered = True
+        if not self.panel.binding.isBound:
+            self.initializeParameterNode()
+        self.panel.enter()
+
+    def exit(self):
+        """The user goes to another module."""
+        self._isEntered = False
+        if self.panel is not None:
+            self.panel.exit()
+
+    def onReload(self):
+        """Reloads the library too, which Slicer does not know of."""
+        for name in [name for name in sys.modules if name.partition(".")[0] == _LIBRARY]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def initializeParameterNode(self):
+        """Binds the panel to the scene's parameter node, which is made if there is none."""
+        self.panel.binding.use(self.logic.getParameterNode().parameterNode)
+
+    def onSceneStartClose(self, caller, event):
+        self.panel.onSceneStartClose()
+
+    def onSceneEndClose(self, caller, event):
+        if self._isEntered:  # else when the module is entered next: other modules' scenes need no node of ours
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event):
+        if self.panel.binding.parameters is not None:
+            self.initializeParameterNode()
+
+    def onSceneEndBatchProcess(self, caller, event):
+        self.panel.binding.apply()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node):
+        self.panel.binding.release(node)
+
+
+class MemorizingSAM3DLogic(ScriptedLoadableModuleLogic):
+    """Clicks to segments, without a user interface.
+
+    All logics without a controller of their own share one: of two that follow the same points each would answer every
+    click with a segment.
+
+    Args:
+        controller: what does the work; the shared one if it is None.
+    """
+
+    _shared = None
+    _users = 0
+
+    def __init__(self, controller=None):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._isShared = controller is None
+        self.controller = self._share() if controller is None else controller
+
+    @classmethod
+    def _share(cls):
+        if cls._shared is None:
+            from MemorizingSAM3DLib.scene.click_controller import ClickController
+            from MemorizingSAM3DLib.ui.settings import chosenModel
+
+            cls._shared = ClickController(chosenModel())
+        cls._users += 1
+        return cls._shared
+
+    def getParameterNode(self):
+        """The scene's parameter node, wrapped."""
+        from MemorizingSAM3DLib.ui.parameters import PanelParameters
+
+        return PanelParameters(ScriptedLoadableModuleLogic.getParameterNode(self))
+
+    def close(self):
+        """Ends the worker's thread and every observation, unless another logic still uses the controller."""
+        controller, self.controller = self.controller, None
+        if controller is None:
+            return
+        if self._isShared:
+            cls = type(self)
+            cls._users -= 1
+            if cls._users:
+                return
+            cls._shared = None
+        controller.close()
+
+
+class MemorizingSAM3DTest(ScriptedLoadableModuleTest):
+    """Slicer's own test, started by "Reload and Test" and by CTest; its scenarios are in the library."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        from MemorizingSAM3DLib.scene.self_test import runScenarios
+
+        self.setUp()
+        logic = MemorizingSAM3DLogic()
+        try:
+            runScenarios(self, logic.controller)
+        finally:
+            logic.close()

@@ -1,0 +1,129 @@
+"""The panel: its parts, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from MemorizingSAM3DLib.ui.availability import asToolTip, setAvailable
+from MemorizingSAM3DLib.ui.click_bar import ClickBar
+from MemorizingSAM3DLib.ui.connections import Connections
+from MemorizingSAM3DLib.ui.hand_editor import HandEditor
+from MemorizingSAM3DLib.ui.interface import Controller
+from MemorizingSAM3DLib.ui.memory_sections import MemorySections
+from MemorizingSAM3DLib.ui.notices import Notices
+from MemorizingSAM3DLib.ui.parameter_binding import ParameterBinding
+from MemorizingSAM3DLib.ui.point_list import PointList
+from MemorizingSAM3DLib.ui.poll_timer import PollTimer
+from MemorizingSAM3DLib.ui.segment_list import SegmentList
+from MemorizingSAM3DLib.ui.settings import chosenModel
+from MemorizingSAM3DLib.ui.settings_panel import PAGE, registerSettingsPage
+from MemorizingSAM3DLib.ui.shortcuts import Shortcuts, withKey
+from MemorizingSAM3DLib.ui.status_bar import StatusBar
+
+
+class Panel:
+    """Everything between the widgets of MemorizingSAM3D.ui and a controller.
+
+    Args:
+        widget: the loaded .ui file.
+        controller: what does the work; it tells of every change by its signals. The caller closes it.
+    """
+
+    def __init__(self, widget: Any, controller: Controller) -> None:
+        self.ui = ui = slicer.util.childWidgetVariables(widget)
+        self._controller = controller
+        self._connections = Connections()
+        self._choice = chosenModel()
+        self.notices = notices = Notices(ui, controller)
+        self.binding = ParameterBinding(ui, controller, notices)
+        self.handEditor = HandEditor(ui, controller, notices)
+        self._parts = (
+            PollTimer(controller),
+            SegmentList(ui, controller, notices),
+            ClickBar(ui, controller, notices),
+            PointList(ui, controller, notices),
+            StatusBar(ui, controller, notices),
+            MemorySections(ui, controller),
+        )
+        self.shortcuts = Shortcuts(
+            widget,
+            {
+                "inside": ui.insideButton,
+                "outside": ui.outsideButton,
+                "undo": ui.undoButton,
+                "redo": ui.redoButton,
+                "deleteLast": ui.deleteLastButton,
+                "nextSegment": ui.nextSegmentButton,
+                "cancel": ui.cancelButton,
+                "help": ui.shortcutsButton,
+            },
+        )
+        self._connections.toWidget(ui.settingsButton, "clicked()", self._openSettings)
+        self._connections.toWidget(ui.shortcutsButton, "clicked()", self._showShortcuts)
+        if slicer.util.mainWindow() is not None:  # else nobody opens the settings but by our button
+            self._connections.toWidget(slicer.app.settingsDialog(), "finished(int)", self.applySettings)
+        self._describe()
+
+    def enter(self) -> None:
+        """The module is opened."""
+        self._chooseScan()
+        self.applySettings()
+        self.shortcuts.create()
+        self.handEditor.enter()
+
+    def exit(self) -> None:
+        """The module is left. What is being computed goes on."""
+        self.shortcuts.remove()
+        self.handEditor.exit()
+        if self._controller.placing is not None:  # another module's place mode is none of our business
+            self._controller.stopPlacing()
+
+    def onSceneStartClose(self) -> None:
+        """The scene is about to lose its nodes."""
+        self.binding.use(None)
+        self.handEditor.onSceneStartClose()
+
+    def applySettings(self) -> None:
+        """Changes the model if the user has set another one."""
+        choice = chosenModel()
+        if choice != self._choice:
+            self._choice = choice
+            self.notices.run(lambda: self._controller.setModel(choice))
+
+    def close(self) -> None:
+        """Takes back every connection, timer and key."""
+        self.shortcuts.remove()
+        self._connections.close()
+        self.handEditor.close()
+        self.binding.close()
+        for part in self._parts:
+            part.close()
+        self.notices.close()
+
+    def _describe(self) -> None:
+        ui = self.ui
+        for control in (ui.scanSelector, ui.segmentationSelector, ui.segmentTable, ui.pointTable, ui.previewCheckBox):
+            control.toolTip = asToolTip(control.toolTip)
+        setAvailable(ui.shortcutsButton, withKey(_("List the keys that work while this module is open."), "help"))
+        setAvailable(ui.settingsButton, _("Open the settings: model, device, precision, threads, folders."))
+
+    def _chooseScan(self) -> None:
+        """The scan that the views show, if none is chosen yet."""
+        parameters = self.binding.parameters
+        if parameters is None or parameters.scan is not None:
+            return
+        selection = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSelectionNode")
+        shown = None if selection is None else slicer.mrmlScene.GetNodeByID(selection.GetActiveVolumeID() or "")
+        if shown is not None and shown.GetClassName() == "vtkMRMLScalarVolumeNode":
+            parameters.scan = shown
+
+    def _openSettings(self) -> None:
+        registerSettingsPage()
+        slicer.app.openSettingsDialog(PAGE)  # comes back when the user closes it
+        self.applySettings()
+
+    def _showShortcuts(self) -> None:
+        slicer.util.infoDisplay(Shortcuts.helpText(), windowTitle=_("Shortcuts"))
