@@ -52,7 +52,7 @@ def test_what_is_chosen_on_the_page_is_set(page_ui):
 
 def test_the_model_that_is_shipped_is_set_as_none_in_particular(page_ui):
     choose(page_ui.modelComboBox, "FastSAM3D")
-    choose(page_ui.modelComboBox, "MemorizingSAM3D, native 1 (comes with the extension)")
+    choose(page_ui.modelComboBox, "MemorizingSAM3D, native 2 (comes with the extension)")
 
     assert chosen().model == ""
 
