@@ -13,8 +13,8 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 ROOT = Path(__file__).resolve().parents[1]
-# World RAS, mm, in the template: the left lateral ventricle, and the brain stem.
-VENTRICLE = ((-8.0, 4.0, 14.0), (-20.0, -34.0, 10.0))
+# World RAS, mm, in the template.
+VENTRICLES = ((-8.0, 4.0, 14.0), (-20.0, -34.0, 10.0))
 BRAIN_STEM = ((0.0, -28.0, -32.0),)
 
 
@@ -49,14 +49,15 @@ def main() -> None:
         views.show(scan)
         ui.pointsSection.collapsed = False
         clickOn(ui.insideButton)
-        for number, points in enumerate((BRAIN_STEM, VENTRICLE)):
+        for number, (name, points) in enumerate((("Brain stem", BRAIN_STEM), ("Ventricles", VENTRICLES))):
             if number:
                 clickOn(ui.nextSegmentButton)
             for ras in points:
                 views.red.clickAt(ras)
                 waitFor(idle, 60)
+            controller.segmentationNode.GetSegmentation().GetNthSegment(number).SetName(name)
         for view in views:
-            view.scrollTo(VENTRICLE[0])
+            view.scrollTo(VENTRICLES[0])
         views.leave()
         application.picture(out / "module.png")
         module.picture(out / "panel.png")
