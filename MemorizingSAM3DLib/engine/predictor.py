@@ -47,18 +47,19 @@ class Predictor:
         self._volume: Volume | None = None
         self._modality: str | None = None
         self._token: CancelToken | None = None
-        for module in self.network.modules():
-            if not any(True for _ in module.children()):
-                module.register_forward_pre_hook(lambda *_: self._check())
 
     @contextmanager
     def interruptible(self, token: CancelToken) -> Iterator[None]:
         """Within it, cancelling the token ends whatever the network computes, layer by layer, with CancelledError."""
         self._token = token
+        leaves = [module for module in self.network.modules() if not any(True for _ in module.children())]
+        hooks = [leaf.register_forward_pre_hook(lambda *_: token.check()) for leaf in leaves]
         try:
             yield
         finally:
             self._token = None
+            for hook in hooks:
+                hook.remove()
 
     def _check(self) -> None:
         if self._token is not None:
@@ -96,6 +97,12 @@ class Predictor:
             return
         self._volume = volume
         self._modality = volume.modality or guess_modality(volume.array)
+        self._cache.clear()
+
+    def forget_volume(self) -> None:
+        """Lets go of the scan at hand and of its cached crops."""
+        self._volume = None
+        self._modality = None
         self._cache.clear()
 
     def features(self, grid: CropGrid) -> ImageFeatures:

@@ -9,10 +9,11 @@ from MemorizingSAM3DLib.engine.cancellation import CancelledError
 from MemorizingSAM3DLib.engine.errors import EngineError, VolumeError
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.engine.worker import Outcome
+from MemorizingSAM3DLib.scene.alignment import alignSegmentation
 from MemorizingSAM3DLib.scene.edit_history import Edit
 from MemorizingSAM3DLib.scene.failures import messageOf
 from MemorizingSAM3DLib.scene.inference import Inference
-from MemorizingSAM3DLib.scene.locks import setLocked
+from MemorizingSAM3DLib.scene.locks import isLocked, setLocked
 from MemorizingSAM3DLib.scene.model_choice import ModelChoice
 from MemorizingSAM3DLib.scene.placing import PointPlacing
 from MemorizingSAM3DLib.scene.point_lists import Point, PointLists
@@ -21,7 +22,7 @@ from MemorizingSAM3DLib.scene.scan_input import ScanInput
 from MemorizingSAM3DLib.scene.scene_watch import SceneWatch
 from MemorizingSAM3DLib.scene.segment_edits import SegmentEdits
 from MemorizingSAM3DLib.scene.segment_names import nextName
-from MemorizingSAM3DLib.scene.segment_record import SegmentRecord
+from MemorizingSAM3DLib.scene.segmentation_choice import lastClickedSegment, scanOf, segmentationOf
 from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
 from MemorizingSAM3DLib.scene.signals import Signal
 from MemorizingSAM3DLib.scene.status import Status, statusOf
@@ -70,7 +71,7 @@ class ClickController:
         self._usableScan: Any = None
         self.segmentationNode: Any = None
         self.selectedSegmentID = ""
-        self._touched = False
+        self._touched = self._scanChanged = self._listIsGone = False
         self._reported: Status | None = None
 
     # --- scan, segmentation, segment
@@ -78,7 +79,7 @@ class ClickController:
     def setScan(self, volumeNode: Any) -> None:
         """Chooses the scan, or None. The model is loaded and the scan encoded in the background at once.
 
-        A segmentation that belongs to another scan is left for the last one that was made on this scan, if there is any.
+        A segmentation that belongs to another scan is left for the last one that was made on this scan, if any.
         """
         if volumeNode is self.scanNode:
             return
@@ -86,8 +87,8 @@ class ClickController:
         self.scanNode = volumeNode
         self._watch.followScan(volumeNode)
         node = self.segmentationNode
-        if volumeNode is None or node is None or self._scanOf(node) not in (None, volumeNode):
-            node = self._segmentationOf(volumeNode)
+        if volumeNode is None or node is None or scanOf(node) not in (None, volumeNode):
+            node = segmentationOf(self._scene, volumeNode)
         self._useSegmentation(node)
         self._takeScan()
         self._startEdits()
@@ -108,6 +109,9 @@ class ClickController:
         if segmentID == self.selectedSegmentID:
             return
         self._flush()
+        if segmentID and self._segment(segmentID) is None:
+            self.failed.emit("The segment is no longer in the segmentation. Choose or create a segment.")
+            return
         self._select(segmentID)
         self.inputsChanged.emit()
 
@@ -115,14 +119,19 @@ class ClickController:
         """Adds a segment and selects it, ready for its first click; place mode goes on.
 
         Returns:
-            its ID; "" when there is no scan to segment (`failed` says so).
+            its ID; "" when it could not be edited on this scan (`failed` says why).
         """
         self._flush()
+        return self._addSegment(name)
+
+    def _addSegment(self, name: str | None = None) -> str:
         try:
             if self.segmentationNode is None:
                 checkScan(self.scanNode)
                 self._useSegmentation(createSegmentation(self.scanNode, f"{self.scanNode.GetName()} segmentation"))
-                self._edits.begin(self.segmentationNode, self._usableScan)
+                self._edits.begin(self.segmentationNode, self.scanNode)
+            elif self._edits.canEdit:
+                alignSegmentation(self.segmentationNode, self.scanNode)
             segmentID = addSegment(self.segmentationNode, name or nextName(self.segmentationNode))
         except EngineError as error:
             self.failed.emit(messageOf(error))
@@ -140,11 +149,11 @@ class ClickController:
 
     def isLocked(self, segmentID: str) -> bool:
         """Whether a segment is locked: neither edited nor overwritten by us."""
-        return self._edits.isLocked(segmentID)
+        return isLocked(self._segment(segmentID))
 
     def setLocked(self, segmentID: str, locked: bool) -> None:
         """Locks or unlocks a segment; saved with it."""
-        segment = self.segmentationNode and self.segmentationNode.GetSegmentation().GetSegment(segmentID)
+        segment = self._segment(segmentID)
         if segment is not None:
             setLocked(segment, locked)
             self.segmentsChanged.emit()
@@ -185,9 +194,10 @@ class ClickController:
         self._placing.stop()
 
     def removePoint(self, number: int) -> None:
-        """Deletes a point; the segment becomes what it would be without it."""
+        """Deletes a point; the segment becomes what it would be without it. One that is gone already is left alone."""
         clicks = self._currentClicks()
-        self._change((*clicks[:number], *clicks[number + 1 :]))
+        if 0 <= number < len(clicks):
+            self._change((*clicks[:number], *clicks[number + 1 :]))
 
     def removeLastPoint(self) -> None:
         """Deletes the newest point."""
@@ -196,8 +206,9 @@ class ClickController:
     def togglePoint(self, number: int) -> None:
         """Turns a point inside into a point outside, or back."""
         clicks = self._currentClicks()
-        turned = replace(clicks[number], positive=not clicks[number].positive)
-        self._change((*clicks[:number], turned, *clicks[number + 1 :]))
+        if 0 <= number < len(clicks):
+            turned = replace(clicks[number], positive=not clicks[number].positive)
+            self._change((*clicks[:number], turned, *clicks[number + 1 :]))
 
     def clearPoints(self) -> None:
         """Deletes all points; the segment becomes what it was before the first of them."""
@@ -207,7 +218,10 @@ class ClickController:
         """Brings the slice views to a point."""
         import slicer
 
-        r, a, s = self.points[number].ras
+        points = self.points
+        if not 0 <= number < len(points):
+            return
+        r, a, s = points[number].ras
         slicer.vtkMRMLSliceNode.JumpAllSlices(self._scene, r, a, s, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
 
     @property
@@ -252,6 +266,8 @@ class ClickController:
         if self._inference.worker.current is not None:
             self._touched = False
             self._edits.takeBack(CancelledError())
+            self._showPoints()
+            self.pointsChanged.emit()
             self._report()
 
     def poll(self, wait: float = 0.0) -> bool:
@@ -264,10 +280,10 @@ class ClickController:
         Returns:
             whether to call it again soon.
         """
-        self._flush()
+        self._flush(dragEnds=False)
         busy = self._inference.worker.poll(wait)
         self._report()
-        return busy
+        return busy or (self._touched and self._canPreview)
 
     def setModel(self, choice: ModelChoice) -> None:
         """Another model, device or precision. What was segmented stays; the next clicks refine it."""
@@ -279,6 +295,10 @@ class ClickController:
 
     def close(self) -> None:
         """Lets go of the scene and ends the worker's thread."""
+        self._touched = self._scanChanged = False
+        if self.placing is not None:
+            self.stopPlacing()
+        self._edits.begin(None, None)
         self._watch.close()
         self._lists.close()
         self._placing.close()
@@ -298,31 +318,40 @@ class ClickController:
 
     def onScanMoved(self) -> None:
         """A transform above the scan is another: the points stay in the anatomy."""
+        self._flushPoints(dragEnds=False)
         self._showPoints()
 
     def onScanChanged(self) -> None:
-        """The scan's voxels or geometry are others."""
-        self._takeScan()
+        """The scan's voxels or geometry are others. Often that takes several steps: we look when they are done."""
+        self._scanChanged = True
+        self.wakeUp.emit()
+
+    def onSegmentationChanged(self) -> None:
+        """All of the segmentation is another."""
         self._startEdits(self.selectedSegmentID)
 
-    def onNodeRemoved(self, node: Any) -> None:
+    def onNodeAboutToBeRemoved(self, node: Any) -> None:
         """A node is about to leave the scene."""
-        self._lists.forget(node)
+        self._listIsGone |= self._lists.forget(node)
         if node is self.scanNode:
             self.setScan(None)
         elif node is self.segmentationNode:
             self.setSegmentation(None)
 
+    def onNodeRemoved(self) -> None:
+        """A node has left the scene. If it was a list of points, it is made again."""
+        if self._listIsGone:
+            self.onSceneReplaced()
+
     def onSceneReplaced(self) -> None:
-        """A scene was loaded or imported, or a list of points was deleted: the lists are made what they should be."""
-        self._lists.close()
-        self._touched = False
+        """A scene was loaded or imported: the lists are made what they should be."""
+        self._touched = self._listIsGone = False
         self._showPoints()
         self.pointsChanged.emit()
 
     def onSceneClosing(self) -> None:
         """Everything is about to go."""
-        self._touched = False
+        self._touched = self._scanChanged = False
         self._lists.close()
         self.setScan(None)
         self.setSegmentation(None)
@@ -333,29 +362,49 @@ class ClickController:
         self._touched = True
         self.wakeUp.emit()
 
-    def _flush(self) -> None:
-        """Takes up what the user did to the points."""
-        if not self._touched:
+    def _flush(self, dragEnds: bool = True) -> None:
+        """Takes up what was done to the scan and to the points.
+
+        Args:
+            dragEnds: the user goes on to something else, so that a point that is being dragged counts where it is;
+                otherwise the segment only follows it.
+        """
+        if self._scanChanged:
+            self._takeScan()
+            self._startEdits(self.selectedSegmentID)
+        self._flushPoints(dragEnds)
+
+    def _flushPoints(self, dragEnds: bool) -> None:
+        isDragging = self._lists.dragging
+        if not self._touched and not (isDragging and dragEnds):
             return
         isChanging = self._scene.IsClosing() or self._scene.IsImporting()
         if self.scanNode is None or isChanging:
             self._touched = False
-        elif not self._lists.dragging:
+        elif not isDragging or dragEnds:
             self._touched = False
             self._take(self._lists.clicks(ScanFrame(self.scanNode)))
-        elif self.previewWhileDragging and self.selectedSegmentID and self._inference.worker.current is None:
+        elif self._canPreview and self._inference.worker.current is None:
             self._touched = False
             self._edits.preview(self.selectedSegmentID, self._lists.clicks(ScanFrame(self.scanNode)))
 
+    @property
+    def _canPreview(self) -> bool:
+        return self._lists.dragging and self.previewWhileDragging and bool(self.selectedSegmentID)
+
     def _take(self, clicks: tuple[Click, ...]) -> None:
         """Makes the points in the views the selected segment's; the first ones make a segment."""
-        if not self.selectedSegmentID:
-            if not clicks:
-                return
-            if not self._edits.areInside(clicks) or not self.newSegment():
-                self._showPoints()
-                return
-        self._edits.change(self.selectedSegmentID, clicks)
+        segmentID = self.selectedSegmentID
+        if not segmentID and clicks:
+            try:
+                self._edits.checkInside(clicks)
+                segmentID = self._addSegment()
+            except EngineError as error:
+                self.failed.emit(messageOf(error))
+        if segmentID:
+            self._edits.change(segmentID, clicks)
+        else:
+            self._showPoints()
 
     def _change(self, clicks: tuple[Click, ...]) -> None:
         if self.selectedSegmentID:
@@ -387,9 +436,15 @@ class ClickController:
         self.pointsChanged.emit()
 
     def _showPoints(self) -> None:
-        if self.scanNode is not None and not self._scene.IsClosing():
-            self._lists.ensure()
+        if self._scene.IsClosing():
+            return
+        if self.scanNode is None:
+            self._lists.clear()
+        else:
             self._lists.show(self._edits.clicksOf(self.selectedSegmentID), ScanFrame(self.scanNode))
+
+    def _segment(self, segmentID: str) -> Any:
+        return self.segmentationNode and self.segmentationNode.GetSegmentation().GetSegment(segmentID)
 
     def _useSegmentation(self, segmentationNode: Any) -> None:
         self.segmentationNode = segmentationNode
@@ -398,6 +453,7 @@ class ClickController:
 
     def _takeScan(self) -> None:
         """The scan or its voxels are others: what was computed on it holds no longer."""
+        self._scanChanged = False
         self._usableScan = None
         scan = None
         if self.scanNode is not None:
@@ -413,41 +469,22 @@ class ClickController:
         if self._usableScan is not None:
             self._inference.prepare(self._onPrepared)
             self.wakeUp.emit()
+        elif self.placing is not None:
+            self.stopPlacing()
 
     def _startEdits(self, selected: str = "") -> None:
         """The segments are others, or led to by others: what could be undone cannot be any longer."""
-        self._edits.begin(self.segmentationNode, self._usableScan)
-        self._select(selected or self._lastClicked())
+        self._edits.begin(self.segmentationNode, self.scanNode)
+        if self._segment(selected) is None:
+            selected = lastClickedSegment(self.segmentationNode) if self._edits.canEdit else ""
+        self._select(selected)
         self.inputsChanged.emit()
         self.segmentsChanged.emit()
         self._report()
 
-    def _lastClicked(self) -> str:
-        if self.segmentationNode is None or self._usableScan is None:
-            return ""
-        segmentation = self.segmentationNode.GetSegmentation()
-        clicked = [
-            segmentID
-            for segmentID in segmentation.GetSegmentIDs()
-            if SegmentRecord.readFrom(segmentation.GetSegment(segmentID)) is not None
-        ]
-        return clicked[-1] if clicked else ""
-
     def _onPrepared(self, outcome: Outcome) -> None:
         if outcome.error is not None and not outcome.cancelled:
             self.failed.emit(messageOf(outcome.error))
-
-    def _scanOf(self, segmentationNode: Any) -> Any:
-        return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
-
-    def _segmentationOf(self, volumeNode: Any) -> Any:
-        className = "vtkMRMLSegmentationNode"
-        nodes = [
-            self._scene.GetNthNodeByClass(number, className)
-            for number in range(self._scene.GetNumberOfNodesByClass(className))
-        ]
-        mine = [node for node in nodes if volumeNode is not None and self._scanOf(node) is volumeNode]
-        return mine[-1] if mine else None
 
     def _described(self, edit: Edit | None) -> str:
         if edit is None or self.segmentationNode is None:

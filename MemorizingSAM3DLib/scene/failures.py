@@ -6,6 +6,8 @@ import logging
 
 from MemorizingSAM3DLib.engine.errors import EngineError
 
+# What PyTorch says: of a GPU, of the CPU's memory on Linux and macOS, and on Windows.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 _REPORT = "Please report it, with the error log (menu Help, Report a Bug)."
 
 
@@ -15,7 +17,7 @@ def messageOf(error: BaseException) -> str:
         return str(error)
     logging.error("MemorizingSAM3D", exc_info=error)
     words = str(error).strip()
-    if isinstance(error, MemoryError) or "out of memory" in words.lower() or "can't allocate memory" in words.lower():
+    if isinstance(error, MemoryError) or any(phrase in words.lower() for phrase in _OUT_OF_MEMORY):
         return (
             "There is not enough memory for this. Close other scans or programs, or choose the CPU in the settings. "
             "The segment is as it was before."

@@ -64,6 +64,8 @@ class Inference:
         self.worker.cancel()
         self._scan = scan
         self.starts = [PackedMask()]
+        if scan is None and self._replay is not None:
+            self.worker.submit(lambda job: self._letGo(), lambda outcome: None, "Letting go of the scan")
 
     def setModel(self, choice: ModelChoice) -> None:
         """Another model, loaded when it is needed next."""
@@ -125,6 +127,12 @@ class Inference:
     def close(self) -> None:
         """Ends the thread; nothing is delivered any more."""
         self.worker.close()
+
+    def _letGo(self) -> None:
+        """The memory of a scan that was closed is free again. On the worker's thread."""
+        self._replay = None
+        if self.loaded is not None:
+            self.loaded.predictor.forget_volume()
 
     def _ready(self, job: Job, scan: ScanInput | None, starts: list[PackedMask], choice: ModelChoice) -> Replay:
         """The model and the scan that the job was made for, loaded and judged. On the worker's thread."""

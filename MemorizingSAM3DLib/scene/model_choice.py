@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -66,10 +67,20 @@ class ModelChoice:
         from MemorizingSAM3DLib.engine.predictor import Predictor
         from MemorizingSAM3DLib.engine.runtime import choose_runtime
 
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        automatic = _automaticThreads()
+        threads = self.threads or automatic
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
         runtime = choose_runtime(self.device, cast(Literal["auto", "float32", "bfloat16"], self.precision))
-        cache = Path(self.cacheFolder) if self.cacheFolder else None
-        checkpoint = load(self.model, cache=cache) if self.model else load_default()
+        folder = Path(self.cacheFolder) if self.cacheFolder else None
+        checkpoint = load(self.model, cache=folder) if self.model else load_default()
         title = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name
         return LoadedModel(Predictor(checkpoint.network, runtime), title, runtime.description, runtime.warning)
+
+
+@cache
+def _automaticThreads() -> int:
+    """PyTorch's own choice: what it had when it was asked first, before anyone changed it here."""
+    import torch
+
+    return torch.get_num_threads()

@@ -25,10 +25,11 @@ class PointPlacing:
         self._scene = scene
         self.changed = Signal()
         self._observed: list[tuple[Any, int]] = []
+        self._observe()
 
     def startFor(self, node: Any) -> None:
         """From now on every click in a view places a point in this list, until place mode ends."""
-        self.observe()
+        self._observe()
         selection, interaction = self._nodes()
         selection.SetReferenceActivePlaceNodeClassName(_FIDUCIAL)
         selection.SetActivePlaceNodeID(node.GetID())
@@ -52,21 +53,19 @@ class PointPlacing:
             and selection.GetActivePlaceNodeID() == node.GetID()
         )
 
-    def observe(self) -> None:
-        """Follows the scene's selection and interaction nodes, which appear with the application."""
-        from vtkmodules.vtkCommonCore import vtkCommand
-
-        if self._observed:
-            return
-        for node in self._nodes():
-            if node is not None:
-                self._observed.append((node, node.AddObserver(vtkCommand.ModifiedEvent, self._report)))
-
     def close(self) -> None:
         """Follows them no longer."""
         for node, tag in self._observed:
             node.RemoveObserver(tag)
         self._observed.clear()
+
+    def _observe(self) -> None:
+        """Follows the scene's selection and interaction nodes, which appear with the application."""
+        from vtkmodules.vtkCommonCore import vtkCommand
+
+        for node in self._nodes():
+            if node is not None and all(node is not observed for observed, _ in self._observed):
+                self._observed.append((node, node.AddObserver(vtkCommand.ModifiedEvent, self._report)))
 
     def _report(self, *_: Any) -> None:
         self.changed.emit()

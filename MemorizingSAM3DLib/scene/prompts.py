@@ -158,7 +158,7 @@ def _readOrder(node: Any) -> dict[str, int]:
     # none.
     try:
         order = json.loads(node.GetAttribute(ORDER_ATTRIBUTE) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(order, dict):
         return {}

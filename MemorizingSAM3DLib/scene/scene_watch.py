@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from vtkmodules.util.misc import calldata_type
 from vtkmodules.util.vtkConstants import VTK_OBJECT
+from vtkmodules.vtkCommonCore import vtkCommand
+
+from MemorizingSAM3DLib.scene.scan_frame import gridOf
 
 
 class SceneFollower(Protocol):
@@ -14,7 +17,9 @@ class SceneFollower(Protocol):
     def onSegmentsChanged(self) -> None: ...
     def onScanMoved(self) -> None: ...
     def onScanChanged(self) -> None: ...
-    def onNodeRemoved(self, node: Any) -> None: ...
+    def onSegmentationChanged(self) -> None: ...
+    def onNodeAboutToBeRemoved(self, node: Any) -> None: ...
+    def onNodeRemoved(self) -> None: ...
     def onSceneReplaced(self) -> None: ...
     def onSceneClosing(self) -> None: ...
 
@@ -28,6 +33,7 @@ class SceneWatch:
 
     def __init__(self, scene: Any, follower: SceneFollower) -> None:
         self._scene, self._follower = scene, follower
+        self._content: tuple[Any, ...] = ()
         self._ofScan: list[tuple[Any, int]] = []
         self._ofSegmentation: list[tuple[Any, int]] = []
         self._ofScene = [
@@ -45,9 +51,14 @@ class SceneWatch:
         """Observes this scan and no other; None for none."""
         self._release(self._ofScan)
         if volumeNode is not None:
+            self._content = _contentOf(volumeNode)
             self._ofScan = [
-                (volumeNode, volumeNode.AddObserver(volumeNode.TransformModifiedEvent, self._onScanMoved)),
-                (volumeNode, volumeNode.AddObserver(volumeNode.ImageDataModifiedEvent, self._onScanChanged)),
+                (volumeNode, volumeNode.AddObserver(event, function))
+                for event, function in (
+                    (volumeNode.TransformModifiedEvent, self._onScanMoved),
+                    (volumeNode.ImageDataModifiedEvent, self._onScanChanged),
+                    (vtkCommand.ModifiedEvent, self._onScanModified),
+                )
             ]
 
     def followSegmentation(self, segmentationNode: Any) -> None:
@@ -59,6 +70,8 @@ class SceneWatch:
                 (segmentation, segmentation.AddObserver(event, self._onSegmentsChanged))
                 for event in (segmentation.SegmentAdded, segmentation.SegmentRemoved, segmentation.SegmentModified)
             ]
+            tag = segmentationNode.AddObserver(segmentationNode.SegmentationChangedEvent, self._onSegmentationChanged)
+            self._ofSegmentation.append((segmentationNode, tag))
 
     def close(self) -> None:
         """Observes nothing any longer."""
@@ -77,22 +90,38 @@ class SceneWatch:
     def _onScanChanged(self, *_: Any) -> None:
         self._follower.onScanChanged()
 
+    def _onScanModified(self, volumeNode: Any, _event: str) -> None:
+        # Slicer has no event for another spacing, origin or direction alone, nor for arrayFromVolumeModified.
+        content = _contentOf(volumeNode)
+        if content != self._content:
+            self._content = content
+            self._follower.onScanChanged()
+
+    def _onSegmentationChanged(self, segmentationNode: Any, _event: str) -> None:
+        self.followSegmentation(segmentationNode)
+        self._follower.onSegmentationChanged()
+
     def _onSegmentsChanged(self, *_: Any) -> None:
         self._follower.onSegmentsChanged()
 
     @calldata_type(VTK_OBJECT)
     def _onNodeAboutToBeRemoved(self, _caller: Any, _event: str, node: Any) -> None:
         if not self._scene.IsClosing():
-            self._follower.onNodeRemoved(node)
+            self._follower.onNodeAboutToBeRemoved(node)
 
-    @calldata_type(VTK_OBJECT)
-    def _onNodeRemoved(self, _caller: Any, _event: str, node: Any) -> None:
-        isBusy = self._scene.IsClosing() or self._scene.IsImporting()
-        if not isBusy and node.IsA("vtkMRMLMarkupsFiducialNode"):
-            self._follower.onSceneReplaced()
+    def _onNodeRemoved(self, *_: Any) -> None:
+        if not self._scene.IsClosing() and not self._scene.IsImporting():
+            self._follower.onNodeRemoved()
 
     def _onStartClose(self, *_: Any) -> None:
         self._follower.onSceneClosing()
 
     def _onEndReplace(self, *_: Any) -> None:
         self._follower.onSceneReplaced()
+
+
+def _contentOf(volumeNode: Any) -> tuple[Any, ...]:
+    """What is another when the scan's geometry or voxels are."""
+    image = volumeNode.GetImageData()
+    scalars = None if image is None else image.GetPointData().GetScalars()
+    return gridOf(volumeNode), None if scalars is None else scalars.GetMTime()

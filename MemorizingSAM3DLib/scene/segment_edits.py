@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from MemorizingSAM3DLib.engine.cancellation import CancelledError
-from MemorizingSAM3DLib.engine.errors import ClickError, EngineError, OutputError
+from MemorizingSAM3DLib.engine.errors import ClickError, EngineError, OutputError, VolumeError
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
 from MemorizingSAM3DLib.engine.prompts import Click, Prompts
 from MemorizingSAM3DLib.engine.worker import Outcome
 from MemorizingSAM3DLib.scene.edit_history import Edit, EditHistory, describeEdit
 from MemorizingSAM3DLib.scene.failures import messageOf
-from MemorizingSAM3DLib.scene.inference import Inference, SupersededError
+from MemorizingSAM3DLib.scene.inference import ComputedMask, Inference, SupersededError
+from MemorizingSAM3DLib.scene.locks import isLocked
 from MemorizingSAM3DLib.scene.scan_frame import ScanFrame
 from MemorizingSAM3DLib.scene.segment_record import SegmentRecord, digestOf
 from MemorizingSAM3DLib.scene.segment_states import SegmentState, SegmentStates
@@ -31,7 +33,7 @@ class SegmentEdits:
     """What the user does to the clicks of segments becomes edits: computed, written, undone and redone.
 
     A result comes back with the segment and the prompts that it was computed for, and is written only if these are
-    still what the user wants. An edit that fails takes itself and those that wait behind it back. A segment that
+    still what the user wants. An edit that fails takes itself and those that wait for their masks back. A segment that
     someone else changed keeps that change: it becomes an edit of its own, and what the next click starts from.
 
     Args:
@@ -53,11 +55,11 @@ class SegmentEdits:
         self._previewed: str | None = None
 
     def begin(self, segmentationNode: Any, scanNode: Any) -> None:
-        """Starts anew, with the segments as they are now; without a segmentation or a scan there is nothing to edit."""
+        """Starts anew, with the segments as they are now; without a segmentation and a scan nothing can be edited."""
         self._scanNode, self._states = scanNode, None
         self._history = self._achieved = EditHistory()
         self._previewed, self.milliseconds = None, None
-        if segmentationNode is not None and scanNode is not None:
+        if segmentationNode is not None and _canBeSegmented(scanNode):
             self._states = SegmentStates(segmentationNode, scanNode, self._inference, self._inference.choice.name)
 
     @property
@@ -70,103 +72,113 @@ class SegmentEdits:
         """The edit that redo makes again."""
         return self._history.toRedo
 
-    def isLocked(self, segmentID: str) -> bool:
-        """Whether a segment is locked."""
-        return self._states is not None and self._states.isLocked(segmentID)
+    @property
+    def canEdit(self) -> bool:
+        """Whether there are a segmentation and a scan on which it can be edited."""
+        return self._states is not None
 
     def clicksOf(self, segmentID: str) -> tuple[Click, ...]:
-        """A segment's clicks, in the scan's own RAS; none when it cannot be read (`failed` says why)."""
-        state = self._stateOf(segmentID) if segmentID else None
-        return () if state is None else state.prompts.clicks
-
-    def areInside(self, clicks: Sequence[Click]) -> bool:
-        """Whether all clicks, in the scan's own RAS, lie in the scan; `failed` says so if not."""
+        """A segment's clicks, in the scan's own RAS; none where it cannot be edited."""
         try:
-            checkScan(self._scanNode)
-            frame = ScanFrame(self._scanNode)
-            for click in clicks:
-                if not frame.contains(click.ras):
-                    raise ClickError("The point lies outside the scan.", "Place it where the scan is.")
-        except EngineError as error:
-            self.failed.emit(messageOf(error))
-            return False
-        return True
+            return self._stateOf(segmentID).prompts.clicks if segmentID else ()
+        except EngineError:
+            return ()  # whoever selected the segment was told, and whoever edits it will be
+
+    def checkInside(self, clicks: Sequence[Click]) -> None:
+        """Raises ClickError unless all clicks, in the scan's own RAS, lie in the scan; VolumeError if it is no scan."""
+        checkScan(self._scanNode)
+        frame = ScanFrame(self._scanNode)
+        for click in clicks:
+            if not frame.contains(click.ras):
+                raise ClickError("The point lies outside the scan.", "Place it where the scan is.")
 
     def change(self, segmentID: str, clicks: tuple[Click, ...]) -> None:
         """One edit: the segment's clicks are these from now on. Refused outside the scan and for a locked segment."""
-        state = self._stateOf(segmentID)
-        if state is None:
-            return
-        if clicks == state.prompts.clicks:
-            self._endPreview(segmentID)
-            return
-        known = state.prompts.clicks
-        if self._mayChange(segmentID) and self.areInside(clicks):
-            if self.noticeChange(segmentID):
-                # The old clicks are part of what the segment is now; only what the user has just added still counts.
-                clicks = tuple(click for click in clicks if click not in known)
-            after = replace(state.prompts, clicks=clicks)
-            if after != state.prompts:
-                edit = Edit(segmentID, state.prompts, after, describeEdit(state.prompts, after))
-                self._history = self._history.edited(edit)
-                self._goTo(segmentID, after)
+        try:
+            state = self._stateOf(segmentID)
+            if clicks == state.prompts.clicks:
+                self._endPreview(segmentID)
                 return
-        self.clicksChanged.emit(segmentID)
+            self._checkUnlocked(segmentID)
+            self.checkInside(clicks)
+            achieved = state.achieved.clicks
+            if self._noticed(segmentID):
+                # What had been achieved is part of what the segment is now; what the user has added since still counts.
+                clicks = _added(clicks, achieved)
+        except EngineError as error:
+            self.failed.emit(messageOf(error))
+            self.clicksChanged.emit(segmentID)
+            return
+        after = replace(state.prompts, clicks=clicks)
+        if after == state.prompts:
+            self.clicksChanged.emit(segmentID)
+            return
+        self._history = self._history.edited(_edit(segmentID, state.prompts, after))
+        self._goTo(segmentID, after)
 
     def preview(self, segmentID: str, clicks: tuple[Click, ...]) -> None:
         """Shows where a point that is being dragged would lead. No edit; `change` follows when the drag ends."""
-        state = self._stateOf(segmentID)
-        if state is None or clicks == state.prompts.clicks or self.isLocked(segmentID):
-            return
-        if all(ScanFrame(self._scanNode).contains(click.ras) for click in clicks):
+        try:
+            state = self._stateOf(segmentID)
+            self._checkUnlocked(segmentID)
+            self.checkInside(clicks)
+        except EngineError:
+            return  # `change` will say so, once
+        if clicks != state.prompts.clicks:
             self._previewed = segmentID
             self._request(segmentID, replace(state.prompts, clicks=clicks), preview=True)
 
     def undo(self) -> str:
-        """Takes the last edit back and returns its segment; "" when there is none, or it is locked."""
-        edit = self._history.toUndo
-        if edit is None or not self._mayChange(edit.segmentID):
+        """Takes the last edit back and returns its segment; "" when there is none, or it cannot be edited."""
+        try:
+            while (edit := self._history.toUndo) is not None:
+                self._checkUnlocked(edit.segmentID)
+                if not self._noticed(edit.segmentID):
+                    break
+        except EngineError as error:
+            self.failed.emit(messageOf(error))
             return ""
-        if self.noticeChange(edit.segmentID):
-            edit = self._history.toUndo
-            assert edit is not None
+        if edit is None:
+            return ""
         self._history = self._history.undone()
         self._goTo(edit.segmentID, edit.before)
         return edit.segmentID
 
     def redo(self) -> str:
-        """Makes the last undone edit again and returns its segment; "" when there is none, or it is locked."""
+        """Makes the last undone edit again and returns its segment; "" when there is none, or it cannot be edited."""
         edit = self._history.toRedo
-        if edit is None or not self._mayChange(edit.segmentID) or self.noticeChange(edit.segmentID):
-            return ""  # a change by someone else is a new edit: what had been undone is gone
+        if edit is None:
+            return ""
+        try:
+            self._checkUnlocked(edit.segmentID)
+            if self._noticed(edit.segmentID):
+                return ""  # a change by someone else is a new edit: what had been undone is gone
+        except EngineError as error:
+            self.failed.emit(messageOf(error))
+            return ""
         self._history = self._history.redone()
         self._goTo(edit.segmentID, edit.after)
         return edit.segmentID
 
     def noticeChange(self, segmentID: str) -> bool:
         """Whether someone else changed the segment since we looked last. That becomes an edit."""
-        state = self._stateOf(segmentID)
-        start = self._states.foundChanged(segmentID) if self._states is not None and state is not None else None
-        if state is None or start is None:
+        try:
+            return self._states is not None and self._noticed(segmentID)
+        except EngineError as error:
+            self.failed.emit(messageOf(error))
             return False
-        pending = tuple(click for click in state.prompts.clicks if click not in state.achieved.clicks)
-        edit = Edit(segmentID, state.achieved, start, describeEdit(state.achieved, start))
-        self._history = self._achieved = self._achieved.edited(edit)
-        self._goOnFrom(segmentID, start, pending)
-        return True
 
     def takeBack(self, error: BaseException) -> None:
         """Gives up what is being computed and goes back to the last edits whose masks were written."""
         self._inference.worker.cancel()
         self._history = self._achieved
-        states = self._states
-        for segmentID in sorted(states.known()) if states is not None else ():
-            state = self._stateOf(segmentID)
-            if state is not None:
-                state.request += 1
-                state.prompts = state.achieved
-                self.clicksChanged.emit(segmentID)
-        if self._previewed is not None and states is not None and self._previewed in states:
+        unfinished = {} if self._states is None else self._states.unfinished()
+        for state in unfinished.values():
+            state.request += 1
+            state.prompts = state.achieved
+        for segmentID in unfinished:
+            self.clicksChanged.emit(segmentID)
+        if self._previewed is not None:
             self._endPreview(self._previewed)
         if not isinstance(error, CancelledError):
             self.failed.emit(messageOf(error))
@@ -179,34 +191,46 @@ class SegmentEdits:
             self._states.drop(segmentID)
             self._history = self._history.withoutSegment(segmentID)
             self._achieved = self._achieved.withoutSegment(segmentID)
+        if not self._states.unfinished():
+            self._achieved = self._history
 
     def _goTo(self, segmentID: str, prompts: Prompts) -> None:
+        self._previewed = None
+        self._stateOf(segmentID).prompts = prompts
+        self._request(segmentID, prompts)
+        self.clicksChanged.emit(segmentID)
+
+    def _noticed(self, segmentID: str) -> bool:
+        """As `noticeChange`; raises EngineError when the segment cannot be read."""
         state = self._stateOf(segmentID)
-        if state is not None:
-            self._previewed = None
-            state.prompts = prompts
-            self._request(segmentID, prompts)
-            self.clicksChanged.emit(segmentID)
+        assert self._states is not None
+        start = self._states.foundChanged(segmentID)
+        if start is None:
+            return False
+        pending = _added(state.prompts.clicks, state.achieved.clicks)
+        self._achieved = self._achieved.edited(_edit(segmentID, state.achieved, start))
+        self._goOnFrom(segmentID, start, pending)
+        return True
 
     def _goOnFrom(self, segmentID: str, start: Prompts, clicks: tuple[Click, ...]) -> None:
         """The segment starts from what it holds; clicks that wait for their mask are applied to that."""
-        state = self._stateOf(segmentID)
-        assert state is not None
+        assert self._states is not None
+        state = self._states.of(segmentID)
         state.request += 1
-        state.prompts = state.achieved = start
+        state.achieved, state.prompts = start, replace(start, clicks=clicks)
         if clicks:
-            state.prompts = replace(start, clicks=clicks)
-            edit = Edit(segmentID, start, state.prompts, describeEdit(start, state.prompts))
-            self._history = self._history.edited(edit)
             self._request(segmentID, state.prompts)
+        # What other segments still wait for stays theirs to undo.
+        self._history = self._achieved
+        for otherID, other in self._states.unfinished().items():
+            self._history = self._history.edited(_edit(otherID, other.achieved, other.prompts))
         self.clicksChanged.emit(segmentID)
 
     def _endPreview(self, segmentID: str) -> None:
         if self._previewed == segmentID:
             self._previewed = None
-            state = self._stateOf(segmentID)
-            if state is not None:
-                self._request(segmentID, state.prompts)
+            if self._states is not None and segmentID in self._states:
+                self._request(segmentID, self._states.of(segmentID).prompts)
 
     def _request(self, segmentID: str, prompts: Prompts, preview: bool = False) -> None:
         assert self._states is not None
@@ -216,8 +240,11 @@ class SegmentEdits:
         first = None
         if state.restored is not None:
             first = (Prompts(0, state.restored.clicks), partial(_judge, state.restored))
-        deliver = partial(self._deliver, self._states, segmentID, prompts, number, started, preview)
-        self._inference.compute(prompts, state.held, lambda: state.request == number, deliver, first)
+        states = self._states
+        deliver = partial(self._deliver, states, segmentID, prompts, number, started, preview)
+        self._inference.compute(
+            prompts, state.held, lambda: states is self._states and state.request == number, deliver, first
+        )
         self.asked.emit()
 
     def _deliver(self, states: SegmentStates, segmentID: str, prompts: Prompts, number: int, started: float,
@@ -227,25 +254,33 @@ class SegmentEdits:
             return
         if isinstance(outcome.error, ReplayDiffersError):
             self._startFromHeld(segmentID, prompts)
-        elif outcome.error is not None:
+            return
+        if outcome.error is not None:
             self.takeBack(outcome.error)
-        elif not self.noticeChange(segmentID):
-            try:
-                states.write(segmentID, outcome.value, None if preview else prompts)
-            except EngineError as error:
-                self.takeBack(error)
-                return
-            self.milliseconds = (time.perf_counter() - started) * 1000
-            if all(state.prompts == state.achieved for state in states.all()):
-                self._achieved = self._history
+            return
+        try:
+            self._checkUnlocked(segmentID)  # it may have been locked since
+            if not self._noticed(segmentID):
+                self._write(states, segmentID, outcome.value, None if preview else prompts)
+                self.milliseconds = (time.perf_counter() - started) * 1000
+        except Exception as error:  # whatever it is (VTK without memory, say): a click must not stay half done
+            self.takeBack(error)
+
+    def _write(self, states: SegmentStates, segmentID: str, result: ComputedMask, prompts: Prompts | None) -> None:
+        before = states.of(segmentID).achieved
+        states.write(segmentID, result, prompts)
+        if not states.unfinished():
+            self._achieved = self._history
+        elif prompts is not None and prompts != before:
+            self._achieved = self._achieved.edited(_edit(segmentID, before, prompts))
 
     def _startFromHeld(self, segmentID: str, prompts: Prompts) -> None:
         """The saved clicks cannot be replayed: the segment stays, and what the user has just added refines it."""
         assert self._states is not None
         state = self._states.of(segmentID)
         assert state.restored is not None
-        added = tuple(click for click in prompts.clicks if click not in state.restored.clicks)
-        self._history = self._achieved = self._achieved.withoutSegment(segmentID)
+        added = _added(prompts.clicks, state.restored.clicks)
+        self._achieved = self._achieved.withoutSegment(segmentID)
         self._goOnFrom(segmentID, self._states.settle(segmentID), added)
         if not added:
             self.failed.emit(
@@ -253,21 +288,40 @@ class SegmentEdits:
                 "stays as it is; new points refine it."
             )
 
-    def _stateOf(self, segmentID: str) -> SegmentState | None:
-        try:
-            if self._states is None:
-                checkScan(self._scanNode)
-                raise OutputError("There is no segmentation.", "Choose one, or click to make one.")
-            return self._states.of(segmentID)
-        except EngineError as error:
-            self.failed.emit(messageOf(error))
-            return None
+    def _stateOf(self, segmentID: str) -> SegmentState:
+        """Raises VolumeError and OutputError when the segment cannot be edited."""
+        if self._states is None:
+            checkScan(self._scanNode)
+            raise OutputError("There is no segmentation.", "Choose one, or click to make one.")
+        return self._states.of(segmentID)
 
-    def _mayChange(self, segmentID: str) -> bool:
-        if not self.isLocked(segmentID):
-            return True
-        self.failed.emit("The segment is locked. Unlock it to go on with it, or add a new segment.")
-        return False
+    def _checkUnlocked(self, segmentID: str) -> None:
+        assert self._states is not None
+        if isLocked(self._states.segmentationNode.GetSegmentation().GetSegment(segmentID)):
+            raise OutputError("The segment is locked.", "Unlock it to go on with it, or add a new segment.")
+
+
+def _edit(segmentID: str, before: Prompts, after: Prompts) -> Edit:
+    return Edit(segmentID, before, after, describeEdit(before, after))
+
+
+def _added(clicks: tuple[Click, ...], known: tuple[Click, ...]) -> tuple[Click, ...]:
+    """The clicks that are not among the known ones. Two on the same spot are two."""
+    rest, added = Counter(known), []
+    for click in clicks:
+        if rest[click] > 0:
+            rest[click] -= 1
+        else:
+            added.append(click)
+    return tuple(added)
+
+
+def _canBeSegmented(scanNode: Any) -> bool:
+    try:
+        checkScan(scanNode)
+    except VolumeError:
+        return False  # whoever chose it was told
+    return True
 
 
 def _judge(record: SegmentRecord, mask: PackedMask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from MemorizingSAM3DLib.engine.prompts import Click
 
 RECORD_TAG = "MemorizingSAM3D.Clicks"
 _VERSION = 1
+_SAME_GRID = 1e-3  # mm, and mm a voxel: files keep fewer digits than we do
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,21 @@ class SegmentRecord:
             others started from is not saved twice.
         model: the name of the model that answered them.
         digest: of the segment's voxels after the last of them, to notice that someone changed them since.
+        grid: the scan's IJK-to-RAS matrix, row by row without the last, to notice that the scan lies elsewhere since
+            (a transform was hardened, say), and the clicks with it.
     """
 
     clicks: tuple[Click, ...]
     fromNothing: bool
     model: str
     digest: str
+    grid: tuple[float, ...] = ()
+
+    def isOnGrid(self, grid: tuple[float, ...]) -> bool:
+        """Whether the clicks were made on a scan that lies on this grid."""
+        return len(self.grid) == len(grid) and all(
+            abs(a - b) <= _SAME_GRID for a, b in zip(self.grid, grid, strict=True)
+        )
 
     def writeTo(self, segment: Any) -> None:
         """Keeps it in a vtkSegment's tag; without clicks there is nothing to keep."""
@@ -42,8 +53,10 @@ class SegmentRecord:
             "fromNothing": self.fromNothing,
             "model": self.model,
             "digest": self.digest,
+            "grid": self.grid,
         }
-        segment.SetTag(RECORD_TAG, json.dumps(content, separators=(",", ":")))
+        # Slicer separates tags by bars when it writes them to a file.
+        segment.SetTag(RECORD_TAG, json.dumps(content, separators=(",", ":")).replace("|", "\\u007c"))
 
     @classmethod
     def readFrom(cls, segment: Any) -> SegmentRecord | None:
@@ -60,8 +73,11 @@ class SegmentRecord:
             clicks = tuple(
                 Click((float(r), float(a), float(s)), bool(positive)) for r, a, s, positive in content["clicks"]
             )
-            return cls(clicks, content["fromNothing"] is True, str(content["model"]), str(content["digest"]))
-        except (ValueError, KeyError, TypeError):
+            grid = tuple(float(value) for value in content["grid"])
+            if not clicks or not all(math.isfinite(value) for click in clicks for value in click.ras):
+                return None
+            return cls(clicks, content["fromNothing"] is True, str(content["model"]), str(content["digest"]), grid)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None  # written by hand or by another program: the segment itself still counts
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
 from MemorizingSAM3DLib.engine.prompts import Prompts
 from MemorizingSAM3DLib.scene.inference import ComputedMask, Inference
-from MemorizingSAM3DLib.scene.locks import isLocked
+from MemorizingSAM3DLib.scene.scan_frame import ScanFrame, gridOf
 from MemorizingSAM3DLib.scene.segment_record import SegmentRecord, digestOf
 from MemorizingSAM3DLib.scene.segments import SegmentWriter, packedMaskFromSegment
 
@@ -55,9 +55,9 @@ class SegmentStates:
         """The IDs of the segments that were looked at so far."""
         return set(self._states)
 
-    def all(self) -> list[SegmentState]:
-        """Every segment that was looked at so far."""
-        return list(self._states.values())
+    def unfinished(self) -> dict[str, SegmentState]:
+        """The segments whose newest clicks wait for their mask, by ID."""
+        return {ID: state for ID, state in self._states.items() if state.prompts != state.achieved}
 
     def of(self, segmentID: str) -> SegmentState:
         """The state of a segment; one that is seen for the first time is read from the scene.
@@ -71,17 +71,8 @@ class SegmentStates:
         if segmentID not in self._states:
             writer = SegmentWriter(self.segmentationNode, segmentID, self.volumeNode)
             held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
-            record = SegmentRecord.readFrom(self._segment(segmentID))
-            goesOn = (
-                record is not None
-                and record.fromNothing
-                and record.model == self._model
-                and record.digest == digestOf(held)
-            )
-            if record is not None and goesOn:
-                prompts = Prompts(0, record.clicks)
-            else:
-                prompts, record = Prompts(self._inference.addStart(held)), None
+            record = self._recordOf(segmentID, held)
+            prompts = Prompts(self._inference.addStart(held)) if record is None else Prompts(0, record.clicks)
             self._states[segmentID] = SegmentState(
                 prompts, prompts, held, self._time(segmentID), writer, restored=record
             )
@@ -91,13 +82,16 @@ class SegmentStates:
         """The prompts to go on with when someone else changed the segment since we looked last; None when nobody did.
 
         They start from what the segment holds now. The state itself keeps its prompts; `held` is brought up to date.
+
+        Raises:
+            OutputError, VolumeError: as `of`.
         """
         state = self.of(segmentID)
         time = self._time(segmentID)
         if time == state.time:
             return None
-        state.time = time
         held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
+        state.time = time
         if held.difference_box(state.held).is_empty:
             return None
         state.held, state.restored = held, None
@@ -133,16 +127,28 @@ class SegmentStates:
             state.achieved, state.restored = prompts, None
             self._record(segmentID, state)
 
-    def isLocked(self, segmentID: str) -> bool:
-        """Whether the segment is locked; False when there is none."""
-        return isLocked(self.segmentationNode.GetSegmentation().GetSegment(segmentID))
-
     def drop(self, segmentID: str) -> None:
         """Forgets a segment that is gone."""
         self._states.pop(segmentID, None)
 
+    def _recordOf(self, segmentID: str, held: PackedMask) -> SegmentRecord | None:
+        """The record of the segment's clicks, if it still holds for this scan, this model and these voxels."""
+        record = SegmentRecord.readFrom(self._segment(segmentID))
+        frame = ScanFrame(self.volumeNode)
+        if (
+            record is not None
+            and record.fromNothing
+            and record.model == self._model
+            and record.isOnGrid(gridOf(self.volumeNode))
+            and record.digest == digestOf(held)
+            and all(frame.contains(click.ras) for click in record.clicks)
+        ):
+            return record
+        return None
+
     def _record(self, segmentID: str, state: SegmentState) -> None:
-        record = SegmentRecord(state.achieved.clicks, state.achieved.start == 0, self._model, digestOf(state.held))
+        achieved, grid = state.achieved, gridOf(self.volumeNode)
+        record = SegmentRecord(achieved.clicks, achieved.start == 0, self._model, digestOf(state.held), grid)
         record.writeTo(self._segment(segmentID))
 
     def _segment(self, segmentID: str) -> Any:

@@ -79,6 +79,7 @@ def addSegment(segmentationNode: Any, name: str, color: tuple[float, float, floa
     segmentID = segmentation.AddEmptySegment("", name, list(color))
     if not segmentID:
         raise OutputError("Slicer could not add a segment.", "Save your work and restart Slicer.")
+    _placeOnGrid(segmentationNode, segmentID)
     return str(segmentID)
 
 
@@ -113,6 +114,8 @@ def _voxelsOnScan(segmentationNode: Any, segmentID: str, volumeNode: Any) -> tup
     segment = _segment(segmentationNode, segmentID)
     whole = Box.whole(volumeNode.GetImageData().GetDimensions()[::-1])
     labelmap = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
+    if labelmap is not None and boxOfExtent(labelmap.GetExtent()).is_empty:
+        return _NOTHING, NOWHERE  # at once: what lies on no lattice yet would be resampled to the whole scan
     if labelmap is not None and _isAligned(labelmap, segmentationNode, volumeNode):
         box = boxOfExtent(labelmap.GetExtent()).intersection(whole)
         return (_NOTHING, NOWHERE) if box.is_empty else (voxelsOf(labelmap, box) == segment.GetLabelValue(), box)
@@ -230,12 +233,18 @@ class SegmentWriter:
         _segment(self._segmentationNode, self._segmentID)
         if self._volumeNode.GetScene() is None:
             raise OutputError("The scan was removed from the scene.", "Load it again and start a new segment.")
-        if not matchesGrid(imageOnGrid(self._volumeNode, self._segmentationNode), self._grid):
+        grid = imageOnGrid(self._volumeNode, self._segmentationNode)
+        if matchesGrid(grid, self._grid):
+            return
+        try:  # both may have been moved alike, one by a transform above it and the other by a hardened one
+            alignSegmentation(self._segmentationNode, self._volumeNode)
+        except VolumeError as error:
             raise VolumeError(
                 f"The scan '{self._volumeNode.GetName()}' and the segmentation '{self._segmentationNode.GetName()}' "
                 "were moved relative to each other.",
                 "Put both below the same transform in the Transforms module, or start a new segmentation.",
-            )
+            ) from error
+        self._grid = grid
 
     def _configuredEditorNode(self) -> Any:
         """Our own editor node with the user's masking settings, so that the user's selection does not jump about."""
@@ -310,6 +319,26 @@ class SegmentWriter:
                 self._modify(segmentID, voxels, box, self._logic.ModificationModeAdd, bypassMasking=True)
         finally:
             editorNode.SetSourceVolumeIntensityMask(intensityMask)
+
+
+def _placeOnGrid(segmentationNode: Any, segmentID: str) -> None:
+    """Gives a new segment's empty labelmap the segmentation's lattice.
+
+    Slicer leaves it on one of 1 mm along the axes. When it merges labelmaps, which it does each time it saves them, it
+    may resample all of them to that of the first, even if that is empty.
+    """
+    import slicer
+    from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+    converter, matrix, lattice = slicer.vtkSegmentationConverter, vtkMatrix4x4(), slicer.vtkOrientedImageData()
+    parameter = converter.GetReferenceImageGeometryParameterName()
+    geometry = segmentationNode.GetSegmentation().GetConversionParameter(parameter)
+    labelmap = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
+    if labelmap is None or not boxOfExtent(labelmap.GetExtent()).is_empty or not geometry:
+        return
+    if converter.DeserializeImageGeometry(geometry, lattice, False):
+        lattice.GetImageToWorldMatrix(matrix)
+        labelmap.SetGeometryFromImageToWorldMatrix(matrix)
 
 
 def _checkSegmentation(segmentationNode: Any) -> None:

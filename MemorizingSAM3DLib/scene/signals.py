@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,14 @@ class Signal:
             self._functions.remove(function)
 
     def emit(self, *arguments: Any) -> None:
-        """Calls every connected function; one that is disconnected meanwhile is not called."""
+        """Calls every connected function; one that is disconnected meanwhile is not called.
+
+        What one of them raises is reported as VTK does with observers, by `sys.excepthook`: a broken listener must
+        neither stop the others nor what is being done here.
+        """
         for function in tuple(self._functions):
             if function in self._functions:
-                function(*arguments)
+                try:
+                    function(*arguments)
+                except Exception:
+                    sys.excepthook(*sys.exc_info())

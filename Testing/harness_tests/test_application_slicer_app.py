@@ -105,7 +105,7 @@ def test_what_would_end_the_test_is_recorded(app, slicer_application):  # noqa: 
 def test_the_layout_manager_has_the_open_views(slicer_application, slice_views, app):  # noqa: F811
     import slicer
 
-    layoutManager = app.layoutManager()  # noqa: N806
+    layoutManager = app.layoutManager()
 
     assert tuple(layoutManager.sliceViewNames()) == ("Red", "Green", "Yellow")
     assert layoutManager.sliceWidget("Red").mrmlSliceNode() is slice_views.red.node

@@ -1,0 +1,31 @@
+"""A controller on a scan, as a user and a test have it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from Testing.scene.controlled import Controlled, addBlocks
+from Testing.scene.quick_model import QuickModel
+
+
+@pytest.fixture
+def a_controlled(a_scene: Any, an_oblique_matrix: np.ndarray) -> Iterator[Controlled]:
+    controlled = Controlled(addBlocks(an_oblique_matrix))
+    yield controlled
+    controlled.controller.close()
+
+
+@pytest.fixture
+def a_slow_one(a_scene: Any, an_oblique_matrix: np.ndarray) -> Iterator[Any]:
+    """The model keeps what it is given, but for what a click says, and waits until `gate` is set."""
+    gate = threading.Event()
+    controlled: Any = Controlled(addBlocks(an_oblique_matrix), QuickModel(gate=gate, memory=0.95))
+    controlled.gate = gate
+    yield controlled
+    gate.set()
+    controlled.controller.close()
