@@ -1,12 +1,23 @@
-"""``memorizing-sam3d evaluate``: how well a model segments by simulated clicks."""
+"""``memorizing-sam3d evaluate``: how well a model segments by simulated clicks, and the classic tools on the same."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from ..engine.checkpoints import Checkpoint
+    from ..engine.predictor import Predictor
+    from ..learning.baselines import Baseline
+    from ..learning.evaluation_run import Outcome
+    from ..learning.evaluation_workers import Job
+
+_LOOPS = ("same", "own")
+_SHOWN_FAILURES = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -15,55 +26,227 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases.")],
-    out: Annotated[Path, typer.Option(help="Folder for results.json and cases.csv.")],
+    manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted run in it is continued.")],
     split: Annotated[str, typer.Option(help="train or val.")] = "val",
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     labels_per_case: Annotated[int | None, typer.Option(min=1, help="At most so many structures a case.")] = None,
     clicks: Annotated[int, typer.Option(min=1, max=150)] = 10,
-    seed: Annotated[int, typer.Option(help="For the choice of structures.")] = 0,
+    seed: Annotated[int, typer.Option(help="For the choice of structures, and for the bootstrap.")] = 0,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Classic tools on the model's clicks, too.")] = False,
+    baseline_loop: Annotated[
+        str, typer.Option(help="same: the model's clicks. own: besides, clicks on the tools' own errors.")
+    ] = "same",
+    minimum_ml: Annotated[float, typer.Option(min=0, help="Smaller structures are left out.")] = 1.0,
+    dice_only: Annotated[str, typer.Option(help="Datasets with nominal voxel sizes, which get no NSD.")] = "acdc",
+    workers: Annotated[int, typer.Option(min=1, help="Processes. Times a click are those of one only with 1.")] = 1,
+    restart: Annotated[bool, typer.Option("--restart", help="Compute again what is there.")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     include_nc: Annotated[bool, typer.Option(help="Also datasets whose licence is not commercial.")] = True,
 ) -> None:
-    """Click every structure as the published evaluation does and measure Dice after each click.
+    """Click every structure as the published evaluation does and measure Dice and NSD after each click.
 
-    [bold]Example[/bold]
+    Writes results.json (described in Resources/Schemas/evaluation.schema.json), cases.csv, table.md, curves.png and
+    curves_by_dataset.png. A case that cannot be evaluated is listed under failures; the command fails (exit code 1)
+    when none can. Interrupted, the same command goes on where it was.
+
+    [bold]Examples[/bold]
 
     memorizing-sam3d evaluate --manifest data/manifest.json --split val --clicks 5 --out results
+
+    memorizing-sam3d evaluate --manifest data/manifest.json --labels-per-case 2 --baselines --workers 2 --out results
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    import time
+    from dataclasses import asdict
 
-    from ..engine.mask_files import check_folder
-    from ..learning.cases import DataError, read_manifest, select
-    from ..learning.evaluation import evaluate as run
-    from ..learning.evaluation import summarise, write_results
-    from .predictors import load_predictor
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    console = Console()
-    entries = select(read_manifest(manifest), split, datasets.split(",") if datasets else None, not include_nc)
+    from ..engine.download import cache_folder
+    from ..learning.case_task import CaseSource
+    from ..learning.collection import Collection
+    from ..learning.curves import draw_curves, require_matplotlib
+    from ..learning.evaluation import EvaluationOptions
+    from ..learning.evaluation_run import case_tasks, identity, run_evaluation
+    from ..learning.evaluation_workers import Job, ModelSource
+    from ..learning.finished_structures import FinishedStructures
+    from ..learning.manifest import DataError, select
+    from ..learning.report import failures_json, write_results
+    from ..learning.summary import summarise
+
+    if baseline_loop not in _LOOPS:
+        raise typer.BadParameter(f"{baseline_loop} is none of {', '.join(_LOOPS)}.", param_hint="--baseline-loop")
+    if baseline_loop == "own" and not baselines:
+        raise typer.BadParameter("--baseline-loop own needs --baselines.", param_hint="--baseline-loop")
+    started = time.monotonic()
+    console = Console(highlight=False)
+    collection = Collection.open(manifest)
+    chosen = _names(datasets)
+    _refuse_unknown(chosen or [], collection.entries)
+    entries = select(collection.entries, split, chosen, not include_nc)
     if not entries:
         raise DataError(f"No case of {manifest} matches.", "Check --split and --datasets.")
-    out.mkdir(parents=True, exist_ok=True)
-    check_folder(out)
-    predictor = load_predictor(model, device, console)
-    columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    results = []
+    _prepare(out)
+    require_matplotlib()
+    tools = _baselines() if baselines else ()
+    options = EvaluationOptions(
+        clicks=clicks, labels_per_case=labels_per_case, seed=seed, minimum_ml=minimum_ml,
+        own_clicks=baseline_loop == "own",
+    )  # fmt: skip
+    source = CaseSource(collection, cache_folder() / "packs")
+    job = Job(ModelSource(model, device, _threads(workers)), source, options, tools)
+    checkpoint, predictor = job.model.load()
+    _announce(console, checkpoint, predictor)
+    tasks = case_tasks(source, entries, options, _names(dice_only) or [])
+    finished = FinishedStructures(out, identity(checkpoint.sha256, predictor, options, tools), restart)
+    if finished.replaced:
+        console.print("[yellow]The folder held another evaluation (model or options differ); it is replaced.[/yellow]")
+    columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("cases", total=len(entries))
-        for result in run(
-            predictor, manifest.parent, entries, clicks, labels_per_case, seed,
-            lambda done, _: progress.update(task, completed=done),
-        ):  # fmt: skip
-            results.append(result)
-    summary = summarise(results, clicks)
-    facts = {
-        "model": model or "shipped", "device": predictor.runtime.description, "split": split, "clicks": clicks,
-        "labels_per_case": labels_per_case, "seed": seed,
+        bar = progress.add_task("structures", total=None)
+        outcome = run_evaluation(
+            job, predictor, tasks, finished, workers,
+            lambda done, total: progress.update(bar, completed=done, total=total),
+        )  # fmt: skip
+    _report_failures(outcome, console)
+    if not outcome.results:
+        raise _nothing_evaluated(outcome, minimum_ml)
+    document = {
+        "format": "memorizing-sam3d-evaluation",
+        "version": 1,
+        "model": _model_facts(checkpoint, model),
+        "options": {**asdict(options), "split": split, "datasets": chosen, "dice_only": _names(dice_only) or [],
+                    "include_nc": include_nc},
+        "environment": _environment(job, predictor, workers, time.monotonic() - started, outcome.resumed),
+        **summarise(outcome.results, clicks, tools, seed),
+        "failures": failures_json(outcome.failures),
     }  # fmt: skip
-    write_results(out, summary, results, facts)
-    shown = list(summary["mean"]["dice"])
-    console.print(f"{'dataset':<20}{'labels':>7}" + "".join(f"{'Dice@' + n:>9}" for n in shown))
-    for name, values in summary["datasets"].items():
-        console.print(f"{name:<20}{values['labels']:>7}" + "".join(f"{values['dice'][n]:>9.3f}" for n in shown))
-    console.print(f"{'mean over datasets':<27}" + "".join(f"{summary['mean']['dice'][n]:>9.3f}" for n in shown))
+    files = [*write_results(out, document, outcome.results), *draw_curves(document, out)]
+    _show(console, document)
+    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def _refuse_unknown(datasets: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> None:
+    from ..learning.manifest import DataError
+
+    known = sorted({entry["dataset"] for entry in entries})
+    for name in datasets:
+        if name not in known:
+            raise DataError(f"There is no dataset {name} here.", f"Check --datasets. Known: {', '.join(known)}.")
+
+
+def _prepare(folder: Path) -> None:
+    from ..engine.errors import OutputError
+    from ..engine.mask_files import check_folder
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder '{folder}' cannot be made ({error.strerror}).", "Choose another one.") from error
+    check_folder(folder)
+
+
+def _baselines() -> tuple[Baseline, ...]:
+    """All of them; those that need slicer-core live in the scene, which learning does not know."""
+    from ..learning.baselines import classic_baselines
+    from ..scene.grow_from_seeds import GrowFromSeeds
+
+    tools = (GrowFromSeeds(), *classic_baselines())
+    for tool in tools:
+        tool.require()
+    return tools
+
+
+def _threads(workers: int) -> int | None:
+    """Workers share the processor's cores."""
+    import os
+
+    return None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+
+
+def _announce(console: Console, checkpoint: Checkpoint, predictor: Predictor) -> None:
+    name = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name
+    console.print(f"Model: {name} ({checkpoint.config.family}). Device: {predictor.runtime.description}.")
+    if predictor.runtime.warning:
+        console.print(f"[yellow]{predictor.runtime.warning}[/yellow]")
+
+
+def _model_facts(checkpoint: Checkpoint, model: str | None) -> dict[str, Any]:
+    return {
+        "name": checkpoint.entry.name if checkpoint.entry else Path(model or checkpoint.path).name,
+        "file": checkpoint.path.name,
+        "sha256": checkpoint.sha256,
+        "family": checkpoint.config.family,
+        "parameters": sum(parameter.numel() for parameter in checkpoint.network.parameters()),
+    }
+
+
+def _environment(job: Job, predictor: Predictor, workers: int, seconds: float, resumed: int) -> dict[str, Any]:
+    from datetime import datetime, timezone
+
+    import torch
+
+    from .. import __version__
+    from ..learning.report import versions
+
+    return {
+        "device": predictor.runtime.description,
+        "threads": job.model.threads or torch.get_num_threads(),
+        "workers": workers,
+        "program": __version__,
+        "versions": versions(),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "resumed": resumed,
+    }
+
+
+def _report_failures(outcome: Outcome, console: Console) -> None:
+    from rich.markup import escape
+
+    for failure in outcome.failures[:_SHOWN_FAILURES]:
+        where = failure.case if failure.label is None else f"{failure.case}, label {failure.label}"
+        who = f" ({failure.contender})" if failure.contender else ""
+        console.print(f"[yellow]Failed: {escape(where + who)}: {escape(failure.message)}[/yellow]", soft_wrap=True)
+    hidden = len(outcome.failures) - _SHOWN_FAILURES
+    if hidden > 0:
+        console.print(f"[yellow]... and {hidden} more failures, listed in results.json.[/yellow]")
+
+
+def _nothing_evaluated(outcome: Outcome, minimum_ml: float) -> Exception:
+    from ..learning.manifest import DataError
+
+    if outcome.failures:
+        return DataError(f"No case could be evaluated: {outcome.failures[0].message}", "See the other messages above.")
+    return DataError(f"No case has a structure of at least {minimum_ml:g} ml.", "Lower --minimum-ml.")
+
+
+def _show(console: Console, document: Mapping[str, Any]) -> None:
+    shown = list(document["mean"]["dice"])
+
+    def line(name: str, means: Mapping[str, Any]) -> None:
+        scores = "".join(f"{means['dice'][n]:>8.3f}" for n in shown)
+        nsd = f"{'-':>8}" if means["nsd"] is None else f"{means['nsd'][shown[-1]]:>8.3f}"
+        time = means["later_click_ms"] if means["later_click_ms"] is not None else means["first_click_ms"]
+        figures = f"{means['labels']:>7}{scores}{nsd}{'-' if time is None else f'{time:.0f}':>6}"
+        console.print(f"{name:<26}{figures}", soft_wrap=True, markup=False)
+
+    heads = "".join(f"{'Dice@' + n:>8}" for n in shown)
+    console.print(f"{'dataset':<26}{'labels':>7}{heads}{'NSD@' + shown[-1]:>8}{'ms':>6}", soft_wrap=True)
+    for name, means in document["datasets"].items():
+        line(name, means)
+    line("mean over datasets", document["mean"])
+    for key, remark in (("baselines", ""), ("baselines_own_clicks", " (own)")):
+        for about in document.get(key, {}).values():
+            line(about["title"] + remark, about["mean"])

@@ -1,12 +1,16 @@
-"""``memorizing-sam3d train``: a native model from labelled scans and synthetic volumes."""
+"""``memorizing-sam3d train``: a native model from labelled scans and synthetic volumes, anew or from another model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from ..engine.networks.sam3d import NativeSAM3D
+
+_FRESH_RATE, _FINE_TUNING_RATE = 5e-4, 1e-4
 
 
 def register(app: typer.Typer) -> None:
@@ -15,62 +19,104 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases.")],
     out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there is continued.")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="manifest.json or a training pack. Without one, all volumes are synthetic.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Begin with this model: a registered name or a native checkpoint.")
+    ] = None,
+    freeze_encoder: Annotated[bool, typer.Option("--freeze-encoder", help="Train prompts and decoder alone.")] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change the network: depth=12, attention=sparse. Can be repeated.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the whole schedule.")] = 6000,
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 2,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the cosine.")] = 5e-4,
+    batch: Annotated[int, typer.Option(min=1, help="Crops a step, over all processes.")] = 2,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak of the cosine.", show_default="0.0005; 0.0001 with --from")
+    ] = None,
+    warm_up: Annotated[
+        int | None, typer.Option(min=0, help="Steps of the warm-up.", show_default="200, at most a tenth")
+    ] = None,
+    clicks: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 2,
     synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic volumes.")] = 0.3,
-    seed: Annotated[int, typer.Option()] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
+    datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     include_nc: Annotated[bool, typer.Option(help="Also datasets whose licence is not commercial.")] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    crops: Annotated[str, typer.Option(help="Where crops are made: auto, device or workers.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch.", show_default="its own")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many; the same command goes on.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
 ) -> None:
     """Train the native network and write OUT/model.safetensors.
 
-    The run can be stopped at any time and continued by the same command; it goes on at the step it had saved.
+    The run can be stopped at any time (Ctrl-C, --minutes) and continued by the same command; it goes on at the step it
+    had saved. Several GPUs or machines: torchrun --nproc-per-node 2 -m MemorizingSAM3DLib.cli train ...
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     memorizing-sam3d train --manifest data/manifest.json --out runs/first --steps 2000
+
+    memorizing-sam3d train --from native-v2 --freeze-encoder --manifest mine/manifest.json --out runs/mine --steps 300
     """
     import torch
-    from rich import progress as progress_bars
 
-    from ..engine.checkpoints import save_native
-    from ..engine.mask_files import check_folder
+    from ..learning.objective import ClickObjective, ClickOptions
+    from ..learning.training import TrainingOptions
+    from .training_runs import (
+        Data,
+        Run,
+        batch_source,
+        check_crops,
+        joined_processes,
+        load_training_cases,
+        progress_of,
+        run_training,
+    )
+
+    check_crops(crops)
+    data = Data(
+        manifest, datasets.split(",") if datasets else None, include_nc, synthetic, crops, workers, cache, seed
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    network, origin = _network(start, changes or [])
+    if freeze_encoder:
+        network.image_encoder.requires_grad_(False)
+    options = TrainingOptions(
+        steps=steps, batch=batch,
+        learning_rate=learning_rate or (_FINE_TUNING_RATE if start else _FRESH_RATE),
+        warm_up=min(200, steps // 10) if warm_up is None else warm_up,
+    )  # fmt: skip
+    with joined_processes(device, threads) as (processes, console), progress_of(console) as progress:
+        cases = load_training_cases(data, processes, progress)
+        network.to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        clicked = ClickOptions(clicks=clicks, on_device=processes.device.type == "cuda")
+        facts = {"from": origin, "encoder_frozen": freeze_encoder, "datasets": sorted({c.dataset for c in cases}),
+                 "cases": len(cases), "synthetic_share": synthetic if cases else 1.0, "seed": seed}  # fmt: skip
+        source = batch_source(data, cases, network.config, batch, processes)
+        objective = ClickObjective(network, clicked, seed)
+        run_training(objective, source, options, Run(out, processes, console, progress, minutes, facts))
+
+
+def _network(start: str | None, changes: list[str]) -> tuple[NativeSAM3D, dict[str, Any] | None]:
+    """The network to begin with, in training mode, and what it came from."""
+    from ..engine.checkpoints import load
     from ..engine.networks.config import native_config
     from ..engine.networks.sam3d import NativeSAM3D
-    from ..learning.cases import DataError, load_cases, read_manifest, select
-    from ..learning.sampling import SampleStream
-    from ..learning.training import Trainer, TrainingOptions, averaged_network
+    from ..learning.distributed import TrainingError
+    from .network_changes import changed_config
 
-    console = Console()
-    entries = select(read_manifest(manifest), "train", permissive_only=not include_nc)
-    if not entries and synthetic < 1:
-        raise DataError(f"{manifest} has no training case.", "Check its splits, or train on --synthetic 1 alone.")
-    out.mkdir(parents=True, exist_ok=True)
-    check_folder(out)
-    text = progress_bars.TextColumn("{task.description}")
-    counted = (progress_bars.BarColumn(), progress_bars.MofNCompleteColumn())
-    timed = (progress_bars.TimeElapsedColumn(), progress_bars.TimeRemainingColumn())
-    with progress_bars.Progress(text, *counted, *timed, console=console) as progress:
-        reading = progress.add_task("Reading cases", total=len(entries))
-        cases = load_cases(manifest, entries, lambda done, _: progress.update(reading, completed=done))
-        torch.manual_seed(seed)
-        network = NativeSAM3D(native_config())
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        options = TrainingOptions(steps=steps, batch=batch, learning_rate=learning_rate, seed=seed)
-        trainer = Trainer(network, SampleStream(cases, seed, synthetic), out, options)
-        task = progress.add_task("Training", total=steps, completed=trainer.step)
-
-        def show(step: int, figures: dict[str, float]) -> None:
-            words = f"Training  loss {figures['loss']:.3f}  Dice {figures['dice_last']:.3f}"
-            progress.update(task, completed=step, description=words)
-
-        trainer.run(show, workers)
-    network, done, seconds = averaged_network(out / "state.pt")
-    datasets = sorted({case.dataset for case in cases})
-    facts = {"steps": done, "batch": batch, "hours": round(seconds / 3600, 2), "datasets": datasets,
-             "synthetic_share": synthetic, "seed": seed}  # fmt: skip
-    save_native(network, out / "model.safetensors", facts, "int8")
-    console.print(f"Wrote {out / 'model.safetensors'} after {done} steps and {seconds / 3600:.2f} hours of computing.")
+    if start is None:
+        return NativeSAM3D(changed_config(native_config(), changes)), None
+    if changes:
+        raise typer.BadParameter("--from brings its own network: leave out --set.", param_hint="--set")
+    checkpoint = load(start)
+    if not isinstance(checkpoint.network, NativeSAM3D):
+        raise TrainingError(
+            f"{checkpoint.path.name} is a published network ({checkpoint.config.family}), and train takes native ones.",
+            "Distil it first: memorizing-sam3d distill --teacher ...",
+        )
+    origin = {"file": checkpoint.path.name, "sha256": checkpoint.sha256, "training": checkpoint.training}
+    return checkpoint.network.train().requires_grad_(True), origin

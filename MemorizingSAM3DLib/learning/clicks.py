@@ -8,6 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 COARSE_FROM_VOXELS = 3000
+SLIP_SHARE = 0.04  # of the training clicks miss what they were aimed at
+SLIP_VOXELS = 3
 
 
 class SimulatedClick(NamedTuple):
@@ -36,10 +38,15 @@ def central_click(prediction: np.ndarray, target: np.ndarray,
     return SimulatedClick(tuple(int(a + b) for a, b in zip(local, offset, strict=True)), positive)  # type: ignore[arg-type]
 
 
-def training_click(prediction: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> SimulatedClick | None:
+def training_click(prediction: np.ndarray, target: np.ndarray, rng: np.random.Generator,
+                   slips: float = SLIP_SHARE) -> SimulatedClick | None:  # fmt: skip
     """A click as users make them: mostly in the larger error, at its centre or at random weighted by depth.
 
-    One in ten comes from the smaller error; the first click (empty prediction) is central or anywhere inside.
+    One in ten comes from the smaller error; the first click (empty prediction) is central or anywhere inside. A point
+    that is dragged needs no case of its own: the session replays the clicks from it on, so it is a click elsewhere.
+
+    Args:
+        slips: share of clicks that land up to three voxels beside what they were aimed at, right or wrong.
     """
     missed, false = target & ~prediction, prediction & ~target
     sizes = int(missed.sum()), int(false.sum())
@@ -65,7 +72,11 @@ def training_click(prediction: np.ndarray, target: np.ndarray, rng: np.random.Ge
         weights = depth.ravel() ** (2.0 if rng.random() < 0.7 else 0.0) * (depth.ravel() > 0)
         flat = int(rng.choice(depth.size, p=weights / weights.sum()))
     local = np.unravel_index(flat, depth.shape)
-    return SimulatedClick(tuple(step * int(a + b) for a, b in zip(local, offset, strict=True)), positive)  # type: ignore[arg-type]
+    voxel = np.array([step * int(x + start) for x, start in zip(local, offset, strict=True)])
+    if rng.random() < slips:
+        voxel = np.clip(voxel + rng.integers(-SLIP_VOXELS, SLIP_VOXELS + 1, 3), 0, np.array(target.shape) - 1)
+    r, a, s = voxel.tolist()
+    return SimulatedClick((r, a, s), positive)
 
 
 def _depth(region: np.ndarray, spacing: tuple[float, float, float]) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -1,65 +1,48 @@
-"""Evaluation by simulated clicks, through the same session that the user has."""
+"""Evaluation by simulated clicks, through the same session that the user has, and of baselines on the same clicks."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..engine.errors import EngineError
 from ..engine.geometry import Volume
 from ..engine.predictor import Predictor
 from ..engine.prompts import Click
 from ..engine.session import InteractiveSession
-from .cases import Case, load_case
+from .baselines import Baseline
+from .cases import Case
 from .clicks import central_click
 from .metrics import dice
+from .scores import MODEL, OWN_CLICKS, SAME_CLICKS, ClickScore, Failure, Run, StructureResult
+from .surface_dice import TOLERANCE_MM, SurfaceDice
 
-REPORTED_CLICKS = (1, 3, 5, 10)
 SMALLEST_ML = 1.0
+
+# A contender: takes one more click and gives its mask, (K, J, I) bool.
+Tool = Callable[[Click], np.ndarray]
 
 
 @dataclass(frozen=True)
-class LabelResult:
-    """One structure of one case.
+class EvaluationOptions:
+    """What is measured.
 
     Attributes:
-        dice: after each click. milliseconds: of each click, the mask on the scan's grid included.
+        clicks: a structure. labels_per_case: at most so many structures a case, drawn with ``seed``; None: all.
+        minimum_ml: smaller structures are left out. tolerance_mm: of the NSD.
+        own_clicks: baselines also get clicks on their own errors, in a second run.
     """
 
-    case: str
-    dataset: str
-    label: str
-    millilitres: float
-    dice: tuple[float, ...]
-    milliseconds: tuple[float, ...]
-
-
-def evaluate_label(session: InteractiveSession, case: Case, label: int, clicks: int) -> LabelResult:
-    """Clicks a structure as the published evaluation does: the voxel farthest inside the larger error region.
-
-    Args:
-        session: with the case's scan set; it is reset first.
-    """
-    # Scans are stored (R, A, S) and shown to the session as (K, J, I).
-    truth = np.ascontiguousarray((case.labels == label).transpose(2, 1, 0))
-    volume = session.volume
-    session.reset()
-    scores, times = [], []
-    for _ in range(clicks):
-        found = central_click(session.mask, truth, volume.spacing[::-1])
-        if found is not None:
-            r, a, s = volume.ijk_to_ras_points(found.voxel[::-1]).tolist()
-            start = time.perf_counter()
-            session.add_click(Click((r, a, s), found.positive))
-            times.append((time.perf_counter() - start) * 1000)
-        scores.append(dice(session.mask, truth))
-    ml = float(truth.sum()) * volume.voxel_mm3 / 1000
-    return LabelResult(case.name, case.dataset, case.structures[label], ml, tuple(scores), tuple(times))
+    clicks: int = 10
+    labels_per_case: int | None = None
+    seed: int = 0
+    minimum_ml: float = SMALLEST_ML
+    tolerance_mm: float = TOLERANCE_MM
+    own_clicks: bool = False
 
 
 def case_volume(case: Case) -> Volume:
@@ -69,59 +52,152 @@ def case_volume(case: Case) -> Volume:
     )
 
 
-def evaluate(predictor: Predictor, folder: Path, entries: Sequence[dict[str, Any]], clicks: int,
-             labels_per_case: int | None, seed: int,
-             progress: Callable[[int, int], None] | None = None) -> Iterable[LabelResult]:  # fmt: skip
-    """Evaluates every label of at least 1 ml (or some at random) of every case, one result at a time.
+def evaluated_labels(case: Case, number: int, options: EvaluationOptions) -> list[int]:
+    """The labels of a case that are large enough, or some of them at random.
 
     Args:
-        folder: of the manifest. entries: of the manifest. labels_per_case: at most so many, drawn with ``seed``.
+        number: of the case in the evaluation, from 1; with the seed it decides the draw.
     """
-    session = InteractiveSession(predictor)
-    for number, entry in enumerate(entries, 1):
-        case = load_case(folder, entry)
+    voxels = options.minimum_ml * 1000 / float(np.prod(case.spacing))
+    labels = [label for label in case.structures if np.count_nonzero(case.labels == label) >= voxels]
+    if options.labels_per_case is not None and len(labels) > options.labels_per_case:
+        rng = np.random.default_rng([options.seed, number])
+        labels = sorted(rng.choice(labels, options.labels_per_case, replace=False).tolist())
+    return labels
+
+
+def evaluate_case(predictor: Predictor, case: Case, labels: Collection[int], options: EvaluationOptions,
+                  baselines: Sequence[Baseline] = (), millimetres: bool = True,
+                  ) -> Iterator[StructureResult | Failure]:  # fmt: skip
+    """Evaluates structures of a case, one after another; what raises an exception becomes a failure.
+
+    Args:
+        millimetres: whether the case's are real; if not, there is no NSD.
+
+    Yields:
+        for each label its result, in which single contenders may have failed, or the failure of the whole structure.
+    """
+    try:
         volume = case_volume(case)
-        voxels = SMALLEST_ML * 1000 / volume.voxel_mm3
-        labels = [label for label in case.structures if np.count_nonzero(case.labels == label) >= voxels]
-        if labels_per_case is not None and len(labels) > labels_per_case:
-            rng = np.random.default_rng([seed, number])
-            labels = sorted(rng.choice(labels, labels_per_case, replace=False).tolist())
+    except EngineError as error:
+        yield Failure(case.name, case.dataset, None, None, str(error))
+        return
+    for label in labels:
+        try:
+            yield evaluate_structure(predictor, volume, case, label, options, baselines, millimetres)
+        except Exception as error:  # one structure must not end an evaluation of hours
+            yield Failure(case.name, case.dataset, label, None, failure_message(error))
+
+
+def evaluate_structure(predictor: Predictor, volume: Volume, case: Case, label: int, options: EvaluationOptions,
+                       baselines: Sequence[Baseline] = (), millimetres: bool = True) -> StructureResult:  # fmt: skip
+    """Clicks a structure with the model, then gives the baselines exactly the clicks that the model's run made.
+
+    Args:
+        volume: of the case.
+    """
+    # Scans are stored (R, A, S) and shown to the session as (K, J, I).
+    truth = np.ascontiguousarray((case.labels == label).transpose(2, 1, 0))
+    k, j, i = volume.spacing[::-1]
+    surface = SurfaceDice(truth, (k, j, i), options.tolerance_mm) if millimetres else None
+    user = SimulatedUser(volume, truth, surface, options.clicks)
+    session = InteractiveSession(predictor)
+    session.set_image(volume)  # a crop that an earlier structure needed stays encoded, as for a user
+
+    def model(click: Click) -> np.ndarray:
+        session.add_click(click)
+        return session.mask
+
+    runs = [user.correct(MODEL, SAME_CLICKS, model)]
+    clicks = [Click(score.ras, bool(score.positive)) for score in runs[0].scores if score.ras is not None]
+    runs += [user.repeat(baseline.name, tool_of(baseline, volume), clicks) for baseline in baselines]
+    if options.own_clicks:
+        runs += [user.correct(baseline.name, OWN_CLICKS, tool_of(baseline, volume)) for baseline in baselines]
+    ml = float(np.count_nonzero(truth)) * volume.voxel_mm3 / 1000
+    return StructureResult(case.name, case.dataset, label, case.structures[label], ml, tuple(runs))
+
+
+class SimulatedUser:
+    """Clicks by the published rule and scores what comes of it.
+
+    Args:
+        truth: (K, J, I) bool. surface: its NSD; None: not measured. clicks: that a run has.
+    """
+
+    def __init__(self, volume: Volume, truth: np.ndarray, surface: SurfaceDice | None, clicks: int) -> None:
+        self._volume, self._truth, self._surface, self._clicks = volume, truth, surface, clicks
+
+    def correct(self, contender: str, clicks_from: str, tool: Tool) -> Run:
+        """Each click at the voxel farthest inside the larger error region of the contender's own last mask."""
+
+        def next_click(mask: np.ndarray, _number: int) -> Click | None:
+            found = central_click(mask, self._truth, self._volume.spacing[::-1])
+            if found is None:
+                return None
+            r, a, s = self._volume.ijk_to_ras_points(found.voxel[::-1]).tolist()
+            return Click((r, a, s), found.positive)
+
+        return self._run(contender, clicks_from, tool, next_click)
+
+    def repeat(self, contender: str, tool: Tool, clicks: Sequence[Click]) -> Run:
+        """A given sequence of clicks, whatever the contender makes of them."""
+        return self._run(
+            contender, SAME_CLICKS, tool, lambda _mask, number: clicks[number] if number < len(clicks) else None
+        )
+
+    def _run(self, contender: str, clicks_from: str, tool: Tool,
+             next_click: Callable[[np.ndarray, int], Click | None]) -> Run:  # fmt: skip
+        mask = np.zeros_like(self._truth)
+        dice_now, nsd_now = self._measured(mask)
+        scores: list[ClickScore] = []
+        failure: str | None = None
+        for number in range(self._clicks):
+            click = next_click(mask, number) if failure is None else None
+            if click is None:
+                scores.append(ClickScore(None, None, dice_now, nsd_now, None))
+                continue
+            start = time.perf_counter()
+            try:
+                mask = tool(click)
+            except Exception as error:  # a contender that fails keeps its last mask, and is scored by it
+                failure = failure_message(error)
+                scores.append(ClickScore(click.ras, click.positive, dice_now, nsd_now, None))
+                continue
+            milliseconds = (time.perf_counter() - start) * 1000
+            dice_now, nsd_now = self._measured(mask)
+            scores.append(ClickScore(click.ras, click.positive, dice_now, nsd_now, milliseconds))
+        return Run(contender, clicks_from, tuple(scores), failure)
+
+    def _measured(self, mask: np.ndarray) -> tuple[float, float | None]:
+        return dice(mask, self._truth), None if self._surface is None else self._surface.of(mask)
+
+
+def tool_of(baseline: Baseline, volume: Volume) -> Tool:
+    """A baseline that hears one click after another."""
+    clicks: list[Click] = []
+
+    def tool(click: Click) -> np.ndarray:
+        clicks.append(click)
+        return baseline.segment(volume, clicks)
+
+    return tool
+
+
+def warm_up(predictor: Predictor, baselines: Sequence[Baseline] = ()) -> None:
+    """Two clicks that are not measured, on noise: nobody's first click then pays for imports and kernels."""
+    noise = np.random.default_rng(0).integers(0, 1000, (24, 24, 24)).astype(np.int16)
+    volume = Volume(noise, np.eye(4), modality="MR")
+    clicks = [Click((12.0, 12.0, 12.0)), Click((20.0, 12.0, 12.0), positive=False)]
+    with suppress(Exception):  # whatever fails here fails again, and is then recorded
+        session = InteractiveSession(predictor)
         session.set_image(volume)
-        for label in labels:
-            yield evaluate_label(session, case, label, clicks)
-        if progress:
-            progress(number, len(entries))
+        for click in clicks:
+            session.add_click(click)
+    for baseline in baselines:
+        with suppress(Exception):
+            baseline.segment(volume, clicks)
 
 
-def summarise(results: Sequence[LabelResult], clicks: int) -> dict[str, Any]:
-    """Means over labels, then datasets; ``mean`` weighs datasets alike. Published Dice is the maximum: ``dice_max``."""
-    shown = [n for n in REPORTED_CLICKS if n <= clicks]
-
-    def means(some: Sequence[LabelResult]) -> dict[str, Any]:
-        return {
-            "labels": len(some),
-            "dice": {str(n): round(float(np.mean([r.dice[n - 1] for r in some])), 4) for n in shown},
-            "dice_max": {str(n): round(float(np.mean([max(r.dice[:n]) for r in some])), 4) for n in shown},
-            "first_click_ms": round(float(np.median([r.milliseconds[0] for r in some])), 1),
-            "later_click_ms": round(float(np.median([t for r in some for t in r.milliseconds[1:]] or [0])), 1),
-        }
-
-    datasets = {name: means([r for r in results if r.dataset == name]) for name in sorted({r.dataset for r in results})}
-    mean: dict[str, Any] = {
-        key: {str(n): round(float(np.mean([d[key][str(n)] for d in datasets.values()])), 4) for n in shown}
-        for key in ("dice", "dice_max")
-    }
-    return {"mean": mean, "datasets": datasets, "all_labels": means(results) if results else {}}
-
-
-def write_results(folder: Path, summary: dict[str, Any], results: Sequence[LabelResult], facts: dict[str, Any]) -> None:
-    """``results.json`` (summary and facts) and ``cases.csv`` (a line a structure)."""
-    import csv
-
-    (folder / "results.json").write_text(json.dumps({**facts, **summary}, indent=1), encoding="utf-8")
-    with (folder / "cases.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        count = max((len(r.dice) for r in results), default=0)
-        writer.writerow(["case", "dataset", "label", "ml", *(f"dice_{n}" for n in range(1, count + 1))])
-        for r in results:
-            writer.writerow([r.case, r.dataset, r.label, f"{r.millilitres:.2f}", *(f"{d:.4f}" for d in r.dice)])
+def failure_message(error: Exception) -> str:
+    """What to write down about an exception; its kind, where the text is not meant for users."""
+    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"

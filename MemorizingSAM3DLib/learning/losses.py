@@ -7,6 +7,8 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .morphology import dilated
+
 
 class DiceCrossEntropy(nn.Module):
     """Soft Dice (sigmoid, squared, per sample) plus binary cross-entropy, as SAM-Med3D trains with.
@@ -17,13 +19,18 @@ class DiceCrossEntropy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dice = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=1.0, smooth_dr=1.0)
+        self.dice = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=1.0, smooth_dr=1.0, reduction="none")
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """logits, target (occupancy 0..1): (B, 1, m, m, m) -> scalar."""
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The mean over the batch, a scalar.
+
+        Args:
+            logits, target: (B, 1, m, m, m); the target is an occupancy of 0..1.
+            weight: (B,), of each sample; 1 by default. The mean is over B, whatever the weights.
+        """
         logits = logits.float()
         entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1)
-        near = functional.max_pool3d(torch.maximum(target, (logits.detach() > 0).float()), 5, stride=1, padding=2)
-        weight = near.flatten(1) + 0.02
-        balanced = (entropy * weight).sum(1) / weight.sum(1)
-        return self.dice(logits, target) + balanced.mean()
+        near = dilated(torch.maximum(target, (logits.detach() > 0).float()), 2)
+        share = near.flatten(1) + 0.02
+        costs = self.dice(logits, target).flatten() + (entropy * share).sum(1) / share.sum(1)
+        return (costs if weight is None else costs * weight).mean()

@@ -68,7 +68,6 @@ class ClickController:
         self._placing.changed.connect(self.placingChanged.emit)
         self._watch = SceneWatch(self._scene, self)
         self.scanNode: Any = None
-        self._usableScan: Any = None
         self.segmentationNode: Any = None
         self.selectedSegmentID = ""
         self._touched = self._scanChanged = self._listIsGone = False
@@ -197,22 +196,22 @@ class ClickController:
         """Deletes a point; the segment becomes what it would be without it. One that is gone already is left alone."""
         clicks = self._currentClicks()
         if 0 <= number < len(clicks):
-            self._change((*clicks[:number], *clicks[number + 1 :]))
+            self._take((*clicks[:number], *clicks[number + 1 :]))
 
     def removeLastPoint(self) -> None:
         """Deletes the newest point."""
-        self._change(self._currentClicks()[:-1])
+        self._take(self._currentClicks()[:-1])
 
     def togglePoint(self, number: int) -> None:
         """Turns a point inside into a point outside, or back."""
         clicks = self._currentClicks()
         if 0 <= number < len(clicks):
             turned = replace(clicks[number], positive=not clicks[number].positive)
-            self._change((*clicks[:number], turned, *clicks[number + 1 :]))
+            self._take((*clicks[:number], turned, *clicks[number + 1 :]))
 
     def clearPoints(self) -> None:
         """Deletes all points; the segment becomes what it was before the first of them."""
-        self._change(())
+        self._take(())
 
     def jumpToPoint(self, number: int) -> None:
         """Brings the slice views to a point."""
@@ -370,9 +369,18 @@ class ClickController:
                 otherwise the segment only follows it.
         """
         if self._scanChanged:
+            added = self._newClicks()
             self._takeScan()
             self._startEdits(self.selectedSegmentID)
+            if added:
+                self._take((*self._edits.clicksOf(self.selectedSegmentID), *added))
         self._flushPoints(dragEnds)
+
+    def _newClicks(self) -> list[Click]:
+        """The points that were placed since we looked last."""
+        placed = self._lists.clicks(ScanFrame(self.scanNode)) if self._touched and self.scanNode is not None else ()
+        known = self._edits.clicksOf(self.selectedSegmentID)
+        return [click for click in placed if click not in known]
 
     def _flushPoints(self, dragEnds: bool) -> None:
         isDragging = self._lists.dragging
@@ -405,10 +413,6 @@ class ClickController:
             self._edits.change(segmentID, clicks)
         else:
             self._showPoints()
-
-    def _change(self, clicks: tuple[Click, ...]) -> None:
-        if self.selectedSegmentID:
-            self._edits.change(self.selectedSegmentID, clicks)
 
     def _currentClicks(self) -> tuple[Click, ...]:
         self._flush()
@@ -454,19 +458,17 @@ class ClickController:
     def _takeScan(self) -> None:
         """The scan or its voxels are others: what was computed on it holds no longer."""
         self._scanChanged = False
-        self._usableScan = None
         scan = None
         if self.scanNode is not None:
             try:
                 scan = ScanInput.of(self.scanNode)
-                self._usableScan = self.scanNode
             except VolumeError as error:
                 self.failed.emit(messageOf(error))
         self._inference.setScan(scan)
         self._prepare()
 
     def _prepare(self) -> None:
-        if self._usableScan is not None:
+        if self._inference.hasScan:
             self._inference.prepare(self._onPrepared)
             self.wakeUp.emit()
         elif self.placing is not None:
@@ -487,10 +489,8 @@ class ClickController:
             self.failed.emit(messageOf(outcome.error))
 
     def _described(self, edit: Edit | None) -> str:
-        if edit is None or self.segmentationNode is None:
-            return ""
-        segment = self.segmentationNode.GetSegmentation().GetSegment(edit.segmentID)
-        return f"{edit.text} ({segment.GetName()})" if segment is not None else edit.text
+        segment = None if edit is None else self._segment(edit.segmentID)
+        return "" if edit is None or segment is None else f"{edit.text} ({segment.GetName()})"
 
     def _report(self) -> None:
         status = self.status

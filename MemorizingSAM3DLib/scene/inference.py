@@ -59,6 +59,11 @@ class Inference:
         self._replay: Replay | None = None
         self.starts = [PackedMask()]
 
+    @property
+    def hasScan(self) -> bool:
+        """Whether there is a scan to segment."""
+        return self._scan is not None
+
     def setScan(self, scan: ScanInput | None) -> None:
         """Another scan, or none. What is being computed for the last one is given up."""
         self.worker.cancel()

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
 from MemorizingSAM3DLib.engine.checkpoints import load
-from Testing.cli.test_segment import a_model  # noqa: F401
 
 
 def run(*arguments: object):
@@ -33,23 +32,6 @@ def a_manifest(tmp_path):
              "labels": {"1": {"name": "block"}}}  # fmt: skip
     (tmp_path / "manifest.json").write_text(json.dumps([entry]))
     return tmp_path / "manifest.json"
-
-
-def test_evaluate_writes_dice_after_each_click(a_manifest, a_model, tmp_path):  # noqa: F811
-    result = run("evaluate", "--manifest", a_manifest, "--clicks", 3, "--model", a_model, "--out", tmp_path / "out")
-
-    assert result.exit_code == 0, result.output
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert set(results["mean"]["dice"]) == {"1", "3"}
-    assert results["datasets"]["made"]["labels"] == 1
-    assert len((tmp_path / "out" / "cases.csv").read_text().splitlines()) == 2
-
-
-def test_evaluate_without_a_matching_case_says_so(a_manifest, a_model, tmp_path):  # noqa: F811
-    arguments = ("--manifest", a_manifest, "--split", "train", "--model", a_model, "--out", tmp_path)
-    result = run("evaluate", *arguments)
-    assert result.exit_code == 1
-    assert "--split" in result.output
 
 
 def test_train_writes_a_checkpoint_that_loads(a_manifest, tmp_path):

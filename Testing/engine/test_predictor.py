@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
+from MemorizingSAM3DLib.engine.cancellation import CancelledError, CancelToken
 from MemorizingSAM3DLib.engine.errors import VolumeError
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
@@ -134,3 +138,85 @@ def test_the_network_is_put_to_evaluation_without_gradients():
     Predictor(network, choose_runtime("cpu"))
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+class Cancelling(torch.nn.Module):
+    """A layer that cancels a token and counts how often it ran."""
+
+    def __init__(self, token: CancelToken) -> None:
+        super().__init__()
+        self.token, self.runs = token, 0
+
+    def forward(self, x):
+        self.runs += 1
+        self.token.cancel()
+        return x
+
+
+def test_cancelling_ends_a_network_between_two_layers_and_leaves_no_trace():
+    token, network = CancelToken(), BrightnessNetwork()
+    network.layers = torch.nn.Sequential(Cancelling(token), Cancelling(token))
+    encode = network.encode
+    network.encode = lambda image: encode(network.layers(image))
+    predictor = Predictor(network, choose_runtime("cpu"))
+    predictor.set_volume(ct_of(ball(12), (30, 28, 26), 2.0)[0])
+
+    with pytest.raises(CancelledError), predictor.interruptible(token):
+        predictor.features(GRIDS[0])
+    assert [layer.runs for layer in network.layers] == [1, 0]
+    assert predictor.encodes == 0
+    predictor.features(GRIDS[0])
+    assert [layer.runs for layer in network.layers] == [2, 1]
+    assert predictor.encodes == 1
+
+
+def test_a_token_that_is_cancelled_before_ends_it_before_the_scan_is_resampled(monkeypatch):
+    predictor, token = a_predictor(), CancelToken()
+    token.cancel()
+    monkeypatch.setattr("MemorizingSAM3DLib.engine.predictor.resample_to_crop", None)
+
+    for compute in (lambda: predictor.features(GRIDS[0]), lambda: predictor.logits(GRIDS[0], [CLICK], None)):
+        with pytest.raises(CancelledError), predictor.interruptible(token):
+            compute()
+
+
+def test_a_crop_that_is_encoded_is_decoded_no_more_after_cancelling():
+    predictor, token = a_predictor(), CancelToken()
+    predictor.features(GRIDS[0])
+    token.cancel()
+
+    with pytest.raises(CancelledError), predictor.interruptible(token):
+        predictor.logits(GRIDS[0], [CLICK], None)
+    assert predictor.network.decodes == 0
+
+
+def test_a_token_that_nobody_cancels_changes_nothing():
+    predictor = a_predictor()
+    with predictor.interruptible(CancelToken()):
+        inside = predictor.logits(GRIDS[0], [CLICK], None)
+
+    assert (inside == predictor.logits(GRIDS[0], [CLICK], None)).all()
+
+
+def test_a_network_keeps_no_predictor_that_it_was_once_given_to():
+    network = BrightnessNetwork()
+    predictor = Predictor(network, choose_runtime("cpu"))
+    with predictor.interruptible(CancelToken()):
+        pass
+    reference = weakref.ref(predictor)
+    del predictor
+    gc.collect()
+
+    assert reference() is None
+
+
+def test_a_forgotten_scan_has_to_be_set_again():
+    predictor = a_predictor()
+    volume = predictor.volume
+    predictor.features(GRIDS[0])
+    predictor.forget_volume()
+    with pytest.raises(VolumeError, match="Choose a scan first"):
+        predictor.features(GRIDS[1])
+    predictor.set_volume(volume)
+
+    assert encodes_of(predictor, GRIDS[0]) == 1

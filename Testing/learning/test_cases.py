@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from MemorizingSAM3DLib.learning.cases import DataError, load_case, load_cases, read_manifest, select
+from MemorizingSAM3DLib.learning.cases import FOREGROUND, Case, load_case, load_cases
+from MemorizingSAM3DLib.learning.manifest import DataError, read_manifest
 
 ENTRY = {
     "id": "phantom/a",
@@ -15,7 +16,7 @@ ENTRY = {
     "split": "train",
     "modality": "MR-T1",
     "licence": "CC BY 4.0",
-    "labels": {"1": {"name": "ball"}, "2": {"name": "absent"}, "7": {"name": "corner"}},
+    "labels": {"1": {"name": "ball"}, "7": {"name": "corner"}},
 }
 
 
@@ -67,18 +68,51 @@ def test_a_case_is_the_same_however_its_file_is_oriented(tmp_path, orientation):
     np.testing.assert_array_equal(found.labels, expected.labels)
 
 
-def test_only_structures_with_voxels_are_kept_and_the_modality_is_the_main_one(tmp_path):
+def test_the_named_structures_are_kept_and_the_modality_is_the_main_one(tmp_path):
     case = load_case(write(tmp_path), ENTRY)
     assert case.structures == {1: "ball", 7: "corner"}
     assert (case.name, case.dataset, case.modality) == ("phantom/a", "phantom", "MR")
     assert case.labels.dtype == np.uint8
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_label_that_is_not_named_is_none_of_the_structures(tmp_path):
+    entry = {**ENTRY, "labels": {"7": {"name": "corner"}}}
+    assert load_case(write(tmp_path), entry).structures == {7: "corner"}
+
+
+def test_files_may_lie_elsewhere_under_any_name(tmp_path):
     write(tmp_path)
-    (tmp_path / "phantom" / "a" / "label.nii.gz").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("image", "label"):
+        (tmp_path / "phantom" / "a" / f"{name}.nii.gz").rename(tmp_path / "elsewhere" / f"my {name}.nii.gz")
+    entry = {**ENTRY, "image": "elsewhere/my image.nii.gz", "label": "elsewhere/my label.nii.gz"}
+    assert load_case(tmp_path, entry).structures == {1: "ball", 7: "corner"}
+
+
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_a_missing_file_is_named(tmp_path, name):
+    write(tmp_path)
+    (tmp_path / "phantom" / "a" / f"{name}.nii.gz").unlink()
+    with pytest.raises(DataError, match=f"phantom/a cannot be read: there is no file .*{name}.nii.gz"):
+        load_case(tmp_path, ENTRY)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (write(tmp_path) / "phantom" / "a" / "image.nii.gz").write_bytes(b"no image")
     with pytest.raises(DataError, match="phantom/a cannot be read"):
         load_case(tmp_path, ENTRY)
+
+
+def test_a_named_label_without_voxels_is_refused(tmp_path):
+    entry = {**ENTRY, "labels": {**ENTRY["labels"], "2": {"name": "absent"}}}
+    with pytest.raises(DataError, match=r"no voxel of label 2 \(absent\)"):
+        load_case(write(tmp_path), entry)
+
+
+def test_a_vector_image_is_refused(tmp_path):
+    scan = a_scan()
+    with pytest.raises(DataError, match="colour or vector"):
+        load_case(write(tmp_path, image=sitk.Compose(scan, scan)), ENTRY)
 
 
 def test_label_maps_on_another_grid_are_refused(tmp_path):
@@ -116,41 +150,48 @@ def test_cases_are_loaded_beside_their_manifest_with_progress(tmp_path):
     assert seen == [(1, 1)]
 
 
-@pytest.mark.parametrize("content", ["", "{}", '[{"id": 1}]', "[3]"])
-def test_what_is_no_manifest_is_refused(tmp_path, content):
-    (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match="manifest"):
-        read_manifest(tmp_path / "manifest.json")
+def a_case() -> Case:
+    labels = np.zeros((20, 22, 24), dtype=np.uint8)
+    labels[3:9, 4:8, 5:20] = 2
+    labels[12, 13, 14] = 5
+    image = np.where(labels > 0, 300, 10).astype(np.int16)
+    image[10:18, 10:18, 10:18] = 400
+    return Case("a", "one", "MR", image, labels, (1.0, 1.0, 2.0), {2: "block", 5: "voxel"})
 
 
-def test_a_missing_manifest_is_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
-        read_manifest(tmp_path / "manifest.json")
+def test_the_place_of_a_structure_is_its_box_and_some_of_its_voxels():
+    target = a_case().target(2)
+    assert (target.low.tolist(), target.high.tolist()) == ([3, 4, 5], [9, 8, 20])
+    assert len(target.voxels) == 6 * 4 * 15
+    assert (a_case().labels[tuple(target.voxels.T)] == 2).all()
+    assert a_case().target(5).voxels.tolist() == [[12, 13, 14]]
 
 
-@pytest.mark.parametrize(
-    ("licence", "permissive"),
-    [
-        ("CC BY 4.0", True),
-        ("CC BY-SA 4.0 (Medical Segmentation Decathlon)", True),
-        ("MIT (repo ababier/open-kbp, code+data)", True),
-        ("CC BY 4.0 (NCI, Synchrony study)", True),
-        ("CC BY-NC-SA 4.0 (ACDC)", False),
-        ("CC BY-NC (MICCAI 2012)", False),
-        ("cc-by-nc-nd-4.0", False),
-        ("CC BY NC 4.0", False),
-        ("Free for non-commercial use", False),
-        ("NonCommercial research", False),
-    ],
-)
-def test_non_commercial_data_never_train_what_is_shipped(licence, permissive):
-    entry = {**ENTRY, "licence": licence}
-    assert select([entry], "train") == ([entry] if permissive else [])
-    assert select([entry], "train", permissive_only=False) == [entry]
+def test_voxels_of_a_large_structure_are_taken_from_all_over_it():
+    labels = np.ones((40, 40, 40), dtype=np.uint8)
+    target = Case("a", "one", "MR", labels.astype(np.int16), labels, (1.0, 1.0, 1.0), {1: "all"}).target(1)
+    assert 1000 < len(target.voxels) <= 2048
+    assert (target.voxels.min(0) <= 2).all() and (target.voxels.max(0) >= 37).all()
 
 
-def test_cases_are_selected_by_split_and_dataset():
-    entries = [{**ENTRY, "split": s, "dataset": d} for s in ("train", "val") for d in ("one", "two")]
-    assert select(entries, "val") == entries[2:]
-    assert select(entries, "train", ["two"]) == [entries[1]]
-    assert select(entries, "train", []) == []
+def test_the_body_is_a_target_too():
+    case = a_case()
+    mask = case.mask(FOREGROUND)
+    assert mask.dtype == bool and mask.shape == case.image.shape
+    assert mask[10:18, 10:18, 10:18].all() and mask.sum() < 0.2 * mask.size
+    place = case.target(FOREGROUND)
+    np.testing.assert_array_equal(np.argwhere(mask).min(0), place.low)
+    np.testing.assert_array_equal(np.argwhere(mask).max(0) + 1, place.high)
+    assert mask[tuple(place.voxels.T)].all()
+
+
+def test_a_mask_in_a_box_is_a_part_of_the_whole():
+    case, box = a_case(), (slice(2, 15), slice(5, 17), slice(0, 24))
+    for label in (2, FOREGROUND):
+        np.testing.assert_array_equal(case.mask(label, box), case.mask(label)[box])
+
+
+@pytest.mark.parametrize("label", [1, 200])
+def test_a_label_that_is_not_there_is_told(label):
+    with pytest.raises(DataError, match=f"Label {label} of case a has no voxel"):
+        a_case().target(label)

@@ -69,7 +69,7 @@ def test_a_training_click_lies_in_the_error_of_its_sign(radius):
     prediction = np.roll(target, 4, 0) & ~a_block((12, 24), (0, 12), (0, 24))
     seen = set()
     for seed in range(60):
-        click = training_click(prediction, target, np.random.default_rng(seed))
+        click = training_click(prediction, target, np.random.default_rng(seed), slips=0)
         assert click is not None
         assert (target & ~prediction if click.positive else prediction & ~target)[click.voxel]
         seen.add(click)
@@ -85,7 +85,7 @@ def test_most_training_clicks_are_in_the_larger_error():
 
 def test_first_training_clicks_are_inside_and_about_half_of_them_central():
     target = a_ball((11, 11, 11), 5)
-    clicks = [training_click(EMPTY, target, np.random.default_rng(seed)) for seed in range(100)]
+    clicks = [training_click(EMPTY, target, np.random.default_rng(seed), slips=0) for seed in range(100)]
     assert all(click is not None and click.positive and target[click.voxel] for click in clicks)
     assert 0.35 < np.mean([click.voxel == (11, 11, 11) for click in clicks if click]) < 0.7
 
@@ -94,7 +94,7 @@ def test_a_large_target_that_the_coarse_grid_misses_is_still_clicked():
     shape = (64, 64, 64)
     thin = a_block((1, 2), (0, 64), (0, 64), shape=shape)  # one odd plane of 4096 voxels
     assert thin.sum() > COARSE_FROM_VOXELS
-    click = training_click(np.zeros(shape, dtype=bool), thin, np.random.default_rng(0))
+    click = training_click(np.zeros(shape, dtype=bool), thin, np.random.default_rng(0), slips=0)
     assert click is not None and thin[click.voxel]
 
 
@@ -104,3 +104,19 @@ def test_training_clicks_depend_on_the_generator_alone():
         [training_click(EMPTY, target, rng) for _ in range(5)] for rng in (np.random.default_rng(3) for _ in range(2))
     )
     assert first == second
+
+
+def test_some_training_clicks_slip_a_little_and_keep_their_sign():
+    target = a_block((11, 12), (11, 12), (11, 12))
+    clicks = [training_click(EMPTY, target, np.random.default_rng(seed), slips=0.5) for seed in range(200)]
+    distances = [np.abs(np.array(click.voxel) - 11).max() for click in clicks if click]
+    assert 0.3 < np.mean(np.array(distances) > 0) < 0.7
+    assert max(distances) == 3
+    assert all(click.positive for click in clicks if click)
+
+
+def test_a_click_that_slips_stays_in_the_array():
+    corner = a_block((0, 1), (23, 24), (0, 1))
+    for seed in range(50):
+        click = training_click(EMPTY, corner, np.random.default_rng(seed), slips=1)
+        assert click is not None and all(0 <= v < 24 for v in click.voxel)

@@ -1,72 +1,175 @@
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from MemorizingSAM3DLib.engine.predictor import Predictor
-from MemorizingSAM3DLib.engine.session import InteractiveSession
+from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.learning.cases import Case
+from MemorizingSAM3DLib.learning.clicks import central_click
 from MemorizingSAM3DLib.learning.evaluation import (
-    LabelResult,
+    EvaluationOptions,
     case_volume,
-    evaluate_label,
-    summarise,
-    write_results,
+    evaluate_case,
+    evaluate_structure,
+    evaluated_labels,
 )
+from MemorizingSAM3DLib.learning.metrics import dice
+from MemorizingSAM3DLib.learning.scores import Failure, StructureResult
 from Testing.engine.click_networks import BrightnessNetwork
+from Testing.learning.small_evaluations import BallTool, two_blocks
 
 
 @pytest.fixture
-def a_case():
-    """Two bright blocks in a dark CT; the structures are those blocks."""
-    image = np.full((40, 36, 32), -900, np.int16)
-    labels = np.zeros(image.shape, np.uint8)
-    labels[5:17, 6:20, 8:20] = 1
-    labels[25:36, 20:32, 12:26] = 2
-    image[labels > 0] = 300
-    return Case("made/up", "made", "CT", image, labels, (2.0, 2.0, 2.5), {1: "left block", 2: "right block"})
+def a_case() -> Case:
+    return two_blocks()
 
 
-def test_a_structure_that_stands_out_is_found_in_a_few_clicks(a_case):
-    session = InteractiveSession(Predictor(BrightnessNetwork(reach=0.2)))
-    session.set_image(case_volume(a_case))
+@pytest.fixture
+def a_predictor() -> Predictor:
+    return Predictor(BrightnessNetwork(reach=0.2))
 
-    result = evaluate_label(session, a_case, 2, clicks=4)
 
-    assert len(result.dice) == 4
-    assert result.dice[-1] > 0.85
+def evaluated(predictor: Predictor, case: Case, label: int, clicks: int = 3, baselines: Sequence[BallTool] = (),
+              millimetres: bool = True, **options: object) -> StructureResult:  # fmt: skip
+    chosen = EvaluationOptions(clicks=clicks, **options)  # type: ignore[arg-type]
+    return evaluate_structure(predictor, case_volume(case), case, label, chosen, baselines, millimetres)
+
+
+def test_a_structure_that_stands_out_is_found_in_a_few_clicks(a_predictor, a_case):
+    result = evaluated(a_predictor, a_case, 2, clicks=4)
+
+    (run,) = result.runs
+    assert len(run.dice) == 4
+    assert run.dice[-1] > 0.85
+    assert run.nsd is not None and run.nsd[-1] > 0.7
+    assert result.name == "right block"
     assert result.millilitres == pytest.approx((a_case.labels == 2).sum() * 10 / 1000)
 
 
-def test_every_structure_starts_from_an_empty_mask(a_case):
-    session = InteractiveSession(Predictor(BrightnessNetwork(reach=0.2)))
-    session.set_image(case_volume(a_case))
-    alone = evaluate_label(session, a_case, 1, clicks=2)
-    evaluate_label(session, a_case, 2, clicks=2)
-
-    assert evaluate_label(session, a_case, 1, clicks=2).dice == alone.dice
+def test_every_structure_starts_from_an_empty_mask(a_predictor, a_case):
+    alone = evaluated(a_predictor, a_case, 1).runs[0].dice
+    evaluated(a_predictor, a_case, 2)
+    assert evaluated(a_predictor, a_case, 1).runs[0].dice == alone
 
 
-def a_result(dataset: str, *dice: float) -> LabelResult:
-    return LabelResult(f"{dataset}/1", dataset, "label", 2.0, dice, (10.0, 20.0, 30.0))
+def test_a_click_computed_before_is_timed_again(a_predictor, a_case):
+    evaluated(a_predictor, a_case, 1)
+    decodes = a_predictor.network.decodes
+    evaluated(a_predictor, a_case, 1)
+    assert a_predictor.network.decodes >= decodes + 3
 
 
-def test_the_mean_weighs_every_dataset_alike_and_keeps_maxima_apart():
-    results = [a_result("many", 0.2, 0.9, 0.4), a_result("many", 0.2, 0.9, 0.4), a_result("few", 0.8, 0.8, 0.8)]
-
-    summary = summarise(results, clicks=3)
-
-    assert summary["mean"]["dice"] == {"1": 0.5, "3": 0.6}
-    assert summary["mean"]["dice_max"] == {"1": 0.5, "3": pytest.approx(0.85)}
-    assert summary["datasets"]["many"]["labels"] == 2
+def test_a_crop_that_an_earlier_structure_needed_is_not_encoded_again(a_predictor, a_case):
+    options = EvaluationOptions(clicks=2)
+    list(evaluate_case(a_predictor, a_case, [1], options))
+    alone = a_predictor.encodes
+    list(evaluate_case(a_predictor, a_case, [1, 1], options))
+    assert a_predictor.encodes == 2 * alone
 
 
-def test_results_are_written_as_json_and_csv(tmp_path):
-    results = [a_result("few", 0.8, 0.7, 0.9)]
+def test_where_millimetres_are_nominal_there_is_no_nsd(a_predictor, a_case):
+    (run,) = evaluated(a_predictor, a_case, 1, millimetres=False).runs
+    assert run.nsd is None and run.dice[0] > 0
 
-    write_results(tmp_path, summarise(results, 3), results, {"model": "shipped"})
 
-    assert json.loads((tmp_path / "results.json").read_text())["mean"]["dice"]["3"] == 0.9
-    assert (tmp_path / "cases.csv").read_text().splitlines()[1] == "few/1,few,label,2.00,0.8000,0.7000,0.9000"
+def test_baselines_hear_exactly_the_clicks_of_the_model_one_more_each_time(a_predictor, a_case):
+    tool = BallTool()
+    result = evaluated(a_predictor, a_case, 1, 3, [tool])
+
+    model, baseline = result.runs
+    made = [(score.ras, score.positive) for score in model.scores]
+    assert [(score.ras, score.positive) for score in baseline.scores] == made
+    assert [[(c.ras, c.positive) for c in heard] for heard in tool.heard] == [made[:n] for n in (1, 2, 3)]
+    assert (baseline.contender, baseline.clicks_from) == ("ball", "model")
+
+
+def test_in_their_own_loop_baselines_hear_clicks_on_their_own_errors(a_predictor, a_case):
+    tool = BallTool()
+    result = evaluated(a_predictor, a_case, 1, 3, [tool], own_clicks=True)
+
+    model, same, own = result.runs
+    assert own.clicks_from == "own"
+    assert own.scores[0] == pytest.approx(same.scores[0]) or own.scores[0].ras == same.scores[0].ras
+    volume, truth = case_volume(a_case), np.ascontiguousarray((a_case.labels == 1).transpose(2, 1, 0))
+    mask = BallTool().segment(volume, [Click(own.scores[0].ras)])
+    expected = central_click(mask, truth, volume.spacing[::-1])
+    assert expected is not None
+    assert own.scores[1].ras == pytest.approx(volume.ijk_to_ras_points(expected.voxel[::-1]))
+    assert own.scores[0].dice == pytest.approx(dice(mask, truth))
+
+
+def test_once_nothing_is_wrong_the_scores_stay_and_no_click_is_made(a_predictor, a_case):
+    truth = np.ascontiguousarray((a_case.labels == 1).transpose(2, 1, 0))
+
+    class Oracle(BallTool):
+        def segment(self, volume, clicks):
+            return truth.copy()
+
+    _, _, own = evaluated(a_predictor, a_case, 1, 3, [Oracle()], own_clicks=True).runs
+    assert own.dice == [1, 1, 1]
+    assert own.nsd == [1, 1, 1]
+    assert [score.ras is None for score in own.scores] == [False, True, True]
+    assert own.scores[1].milliseconds is None
+
+
+def test_a_contender_that_fails_keeps_its_last_mask_and_the_others_go_on(a_predictor, a_case):
+    broken, sound = BallTool(fails_at=2), BallTool()
+    _, failed, whole = evaluated(a_predictor, a_case, 1, 3, [broken, sound]).runs
+    assert failed.failure == "RuntimeError: the ball burst"
+    assert failed.dice == [whole.dice[0]] * 3
+    assert whole.failure is None and whole.dice[2] != whole.dice[0]
+
+
+def test_a_model_that_fails_at_its_first_click_scores_nothing(a_predictor, a_case):
+    a_predictor.network.fail_at = 1
+    tool = BallTool()
+    model, baseline = evaluated(a_predictor, a_case, 1, 3, [tool]).runs
+    assert model.failure is not None and model.dice == [0, 0, 0]
+    assert len(tool.heard) == 1  # the user had made that one click
+    assert baseline.dice[0] > 0 and baseline.dice == [baseline.dice[0]] * 3
+
+
+def test_what_goes_wrong_outside_of_contenders_fails_the_structure_alone(a_predictor, a_case, monkeypatch):
+    def refuse(mask, truth, spacing):
+        raise ValueError("no place to click")
+
+    monkeypatch.setattr("MemorizingSAM3DLib.learning.evaluation.central_click", refuse)
+    found = list(evaluate_case(a_predictor, a_case, [1, 2], EvaluationOptions(clicks=2)))
+    assert found == [
+        Failure("made/one", "made", label, None, "ValueError: no place to click") for label in (1, 2)
+    ]  # fmt: skip
+
+
+def test_a_scan_that_cannot_be_segmented_fails_the_case_in_plain_words(a_predictor, a_case):
+    constant = Case("made/one", "made", "CT", np.zeros_like(a_case.image), a_case.labels, (2.0, 2.0, 2.5), {1: "block"})
+    (failure,) = evaluate_case(a_predictor, constant, [1], EvaluationOptions())
+    assert isinstance(failure, Failure)
+    assert failure.label is None and "Error" not in failure.message
+
+
+def test_small_structures_are_left_out(a_case):
+    labels = a_case.labels.copy()
+    labels[0, 0, :9] = 3
+    case = Case("a/b", "a", "CT", a_case.image, labels, a_case.spacing, {1: "one", 2: "two", 3: "speck"})
+    assert evaluated_labels(case, 1, EvaluationOptions()) == [1, 2]
+    assert evaluated_labels(case, 1, EvaluationOptions(minimum_ml=0.09)) == [1, 2, 3]
+    assert evaluated_labels(case, 1, EvaluationOptions(minimum_ml=19.0)) == [1]
+
+
+def test_some_structures_are_drawn_by_the_seed_and_the_number_of_the_case(a_case):
+    labels = np.zeros(a_case.labels.shape, np.uint8)
+    for label in range(1, 9):
+        labels[(label - 1) * 5 : label * 5] = label
+    case = Case("a/b", "a", "CT", a_case.image, labels, a_case.spacing, {label: str(label) for label in range(1, 9)})
+
+    def drawn(number: int, seed: int) -> tuple[int, ...]:
+        return tuple(evaluated_labels(case, number, EvaluationOptions(labels_per_case=3, seed=seed)))
+
+    assert drawn(1, 0) == drawn(1, 0)
+    assert all(len(set(drawn(number, 0))) == 3 for number in range(5))
+    assert len({drawn(number, 0) for number in range(8)}) > 3
+    assert len({drawn(1, seed) for seed in range(8)}) > 3
+    assert evaluated_labels(case, 1, EvaluationOptions(labels_per_case=8)) == list(range(1, 9))

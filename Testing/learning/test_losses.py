@@ -35,6 +35,15 @@ def test_missing_a_structure_of_a_thousandth_of_the_crop_is_not_lost_in_the_mean
     assert loss(empty, target) > 20 * plain
 
 
+def test_background_near_the_target_weighs_more_than_far_from_it():
+    target = a_target(4)
+    logits = torch.full_like(target, -0.5, requires_grad=True)
+    DiceCrossEntropy()(logits, target).backward()
+    assert logits.grad is not None
+    near, far = logits.grad[0, 0, 8, 5, 5], logits.grad[0, 0, 14, 14, 14]
+    assert near > 3 * far > 0
+
+
 @pytest.mark.parametrize("value", [-1e4, 0.0, 1e4])
 def test_an_extreme_logit_and_an_empty_target_give_finite_gradients(value):
     for target in (a_target(6), torch.zeros(1, 1, 16, 16, 16)):
@@ -55,3 +64,12 @@ def test_samples_of_a_batch_weigh_alike_whatever_their_structures_volume():
     wrong_small = loss(torch.cat([logits_of(1 - small), logits_of(large)]), torch.cat([small, large]))
     wrong_large = loss(torch.cat([logits_of(small), logits_of(1 - large)]), torch.cat([small, large]))
     assert 0.5 < wrong_small / wrong_large < 2
+
+
+def test_a_sample_of_weight_zero_costs_nothing_and_teaches_nothing():
+    targets = torch.cat([a_target(6), a_target(3)])
+    logits = torch.randn(targets.shape).requires_grad_()
+    cost = DiceCrossEntropy()(logits, targets, torch.tensor([1.0, 0.0]))
+    cost.backward()
+    assert logits.grad is not None and logits.grad[0].any() and not logits.grad[1].any()
+    torch.testing.assert_close(2 * cost, DiceCrossEntropy()(logits[:1], targets[:1]))

@@ -1,0 +1,197 @@
+"""What the commands that train have in common: their cases, their progress bar, the files they leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from ..engine.networks.config import NetworkConfig
+    from ..learning.batches import BatchSource
+    from ..learning.cases import Case
+    from ..learning.distributed import Processes
+    from ..learning.objective import Objective
+    from ..learning.training import TrainingOptions
+
+CROPS = ("auto", "device", "workers")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a training learns from, as its options say.
+
+    Attributes:
+        manifest: a manifest or a training pack; None: synthetic volumes alone. datasets: only these.
+        synthetic: share of synthetic volumes. crops: where they are made: ``device``, ``workers`` or ``auto``.
+        workers: processes that prepare crops. cache: the folder that packs are expanded into.
+    """
+
+    manifest: Path | None
+    datasets: Sequence[str] | None
+    include_nc: bool
+    synthetic: float
+    crops: str
+    workers: int
+    cache: Path | None
+    seed: int
+
+
+def check_crops(crops: str) -> None:
+    """Refuses an unknown place to make crops at, as wrong usage."""
+    if crops not in CROPS:
+        raise typer.BadParameter(f"{crops} is none of {', '.join(CROPS)}.", param_hint="--crops")
+
+
+@contextmanager
+def joined_processes(device: str, threads: int | None) -> Iterator[tuple[Processes, Console]]:
+    """The processes of this run, and the console of the first one (the others are silent)."""
+    import torch
+
+    from ..engine.runtime import choose_runtime
+    from ..learning.distributed import join_processes
+
+    runtime = choose_runtime(device)
+    if threads:
+        torch.set_num_threads(threads)
+    if runtime.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    processes = join_processes(runtime.device)
+    console = Console(quiet=not processes.first, highlight=False)
+    together = f", {processes.count} processes" if processes.count > 1 else ""
+    console.print(f"Device: {runtime.name}{together}.")
+    try:
+        yield processes, console
+    finally:
+        processes.close()
+
+
+@contextmanager
+def progress_of(console: Console) -> Iterator[Progress]:
+    """A progress bar with counts, the time that has passed and the time that is left."""
+    from rich import progress as bars
+
+    counted = (bars.BarColumn(), bars.MofNCompleteColumn())
+    timed = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
+    with bars.Progress(bars.TextColumn("{task.description}"), *counted, *timed, console=console) as progress:
+        yield progress
+
+
+def load_training_cases(data: Data, processes: Processes, progress: Progress) -> list[Case]:
+    """The training split of the data."""
+    from ..engine.download import cache_folder
+    from ..learning.collection import Collection
+    from ..learning.manifest import DataError, select
+
+    if data.manifest is None:
+        return []
+    collection = Collection.open(data.manifest)
+    entries = select(collection.entries, "train", data.datasets, permissive_only=not data.include_nc)
+    if not entries and data.synthetic < 1:
+        raise DataError(
+            f"{data.manifest} has no training case.",
+            "Check its splits, --datasets and --include-nc, or train on --synthetic 1 alone.",
+        )
+    reading = progress.add_task("Reading cases", total=len(entries))
+    cache = data.cache or cache_folder() / "packs"
+    return processes.first_before_others(
+        lambda: collection.load(entries, cache, lambda done, _: progress.update(reading, completed=done))
+    )
+
+
+def batch_source(data: Data, cases: list[Case], config: NetworkConfig, batch: int, processes: Processes) -> BatchSource:
+    """Batches from worker processes, or made on the device (on a GPU, unless workers were asked for)."""
+    from ..learning.batches import LoadedBatches
+    from ..learning.device_batches import DeviceBatches
+    from ..learning.sampling import SampleStream
+
+    if data.crops == "device" or (data.crops == "auto" and processes.device.type == "cuda"):
+        return DeviceBatches(cases, config, batch, processes, data.seed, data.synthetic)
+    stream = SampleStream.for_network(config, cases, data.seed, data.synthetic)
+    return LoadedBatches(stream, batch, processes, data.workers)
+
+
+def describe_run(folder: Path, facts: dict[str, Any]) -> None:
+    """Writes ``run.json``: how the run was begun. Fails before anything is computed when nothing can be written there.
+
+    Raises:
+        OutputError: the folder cannot be made, or written to.
+    """
+    from ..engine.errors import OutputError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.json").write_text(json.dumps(facts, indent=1, default=str), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"Nothing can be written to the folder {folder} ({error.strerror or error}).",
+            "Choose another --out, or ask for write permission on this one.",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training as the command line sees it.
+
+    Attributes:
+        out: its folder. minutes: after which it stops. facts: about it; they go into run.json and into the model.
+    """
+
+    out: Path
+    processes: Processes
+    console: Console
+    progress: Progress
+    minutes: float | None
+    facts: dict[str, Any]
+
+
+def run_training(objective: Objective, source: BatchSource, options: TrainingOptions, run: Run) -> None:
+    """Trains, shows how it goes, and leaves ``model.safetensors`` and ``curves.png`` beside the state and the log."""
+    from ..engine.checkpoints import save_native
+    from ..learning.interruption import stopping_gracefully
+    from ..learning.run_state import STATE, averaged_network
+    from ..learning.training import Trainer
+    from ..learning.training_log import PlottingError, draw_curves
+
+    out, processes, console = run.out, run.processes, run.console
+    if processes.first:
+        described = {**run.facts, "options": asdict(options), "processes": processes.count, "device": processes.device}
+        describe_run(out, {**described, "network": objective.network.config.to_dict()})
+
+    def warn(message: str) -> None:
+        console.print(f"[yellow]{escape(message)}[/yellow]")
+
+    trainer = Trainer(objective, source, out, options, processes, warn)
+    task = run.progress.add_task("Training", total=options.steps, completed=trainer.step)
+
+    def show(step: int, figures: dict[str, float]) -> None:
+        shown = [f"{name.replace('_', ' ')} {figures[name]:.3f}" for name in ("loss", objective.names[-1])]
+        run.progress.update(task, completed=step, description=f"Training  {'  '.join(shown)}")
+
+    with stopping_gracefully(run.minutes) as stop:
+        finished = trainer.run(show, stop)
+    if not processes.first:
+        return
+    network, done, seconds = averaged_network(out / STATE)
+    told = {"steps": done, "batch": options.batch, "hours": round(seconds / 3600, 3), **run.facts}
+    save_native(network, out / "model.safetensors", told, "float16" if network.config.published else "int8")
+    try:
+        draw_curves(out / "log.csv", out / "curves.png")
+    except PlottingError as error:
+        warn(str(error))
+    written = f"Wrote {out / 'model.safetensors'} after {done} steps and {seconds / 3600:.2f} hours of computing."
+    console.print(written, soft_wrap=True)
+    if not finished:
+        console.print(
+            f"Stopped at step {done} of {options.steps}: the same command goes on from there.", soft_wrap=True
+        )

@@ -1,0 +1,255 @@
+"""Training packs: all cases of a manifest in one file, small enough to carry, expanded once to a mapped file.
+
+The file is a zip archive of xz streams: ``pack.json`` (the manifest's entries and what follows here) and for case n
+
+- ``n.image``: codes of :mod:`.companding`, cropped to the body and its labels, as differences along the axis on which
+  they vary least;
+- ``n.labels``: bytes; ``n.body``: the mask of the body, as bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engine.errors import OutputError
+from .cases import FOREGROUND, Case, load_case
+from .companding import Companding
+from .foreground import occupied_box
+from .manifest import DataError, Entry, check_entries
+
+FORMAT, VERSION = "memorizing-sam3d pack", 1
+MARGIN_MM = 12.0  # of what is kept around the body
+_INDEX = "pack.json"
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
+_ALIGNED = 64
+_DAMAGED = "Make it again: memorizing-sam3d data pack."
+Progress = Callable[[int, int], None]
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a file is a zip archive, as packs are and manifests are not."""
+    return path.is_file() and zipfile.is_zipfile(path)
+
+
+def write_pack(folder: Path, entries: Sequence[Entry], path: Path, noise_steps: float = 1.0,
+               progress: Progress | None = None) -> None:  # fmt: skip
+    """Packs cases; a file that was there survives any failure.
+
+    Args:
+        folder: of the manifest. noise_steps: see :meth:`.Companding.of`.
+
+    Raises:
+        DataError: a case cannot be used. OutputError: the pack cannot be written.
+    """
+    partial = path.with_name(path.name + ".part")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+            index: list[dict[str, Any]] = []
+            for number, entry in enumerate(entries):
+                case = load_case(folder, entry)
+                index.append(_add(archive, number, case, entry, noise_steps))
+                if progress:
+                    progress(number + 1, len(entries))
+            document = {"format": FORMAT, "version": VERSION, "cases": index}
+            archive.writestr(_INDEX, _compressed(json.dumps(document).encode()))
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(
+            f"The pack {path} cannot be written ({error.strerror or error}).", "Check the free space and permissions."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_pack(path: Path) -> list[Entry]:
+    """The manifest's entries in a pack.
+
+    Raises:
+        DataError: the file is missing, damaged or no pack of this version.
+    """
+    return [packed["entry"] for packed in _index(path)]
+
+
+def load_pack(path: Path, entries: Sequence[Entry], cache: Path, progress: Progress | None = None) -> list[Case]:
+    """Cases of a pack, their voxels mapped from the pack's expanded form, which is made once.
+
+    Args:
+        entries: some of :func:`read_pack`'s. cache: the folder that holds expanded packs.
+
+    Raises:
+        DataError: as :func:`read_pack`. OutputError: the expanded form cannot be written.
+    """
+    index = _index(path)
+    places, size = _places(index)
+    expanded = cache / f"{_digest(path)}.voxels"
+    if not (expanded.is_file() and expanded.stat().st_size == size):
+        _expand(path, index, places, size, expanded, progress)
+    elif progress:
+        progress(len(index), len(index))
+    # Copy-on-write: PyTorch wants arrays that could be written to; nothing ever reaches the file.
+    voxels = np.memmap(expanded, mode="c", dtype=np.uint8)
+    wanted = {entry["id"] for entry in entries}
+    return [
+        _case(packed, voxels, place)
+        for packed, place in zip(index, places, strict=True)
+        if packed["entry"]["id"] in wanted
+    ]
+
+
+def _add(archive: zipfile.ZipFile, number: int, case: Case, entry: Entry, noise_steps: float) -> dict[str, Any]:
+    box = _kept_box(case)
+    image, labels = case.image[box], case.labels[box]
+    companding = Companding.of(image, case.modality, noise_steps)
+    codes = companding.encoded(image)
+    axis = _smoothest_axis(codes)
+    body = np.packbits(case.mask(FOREGROUND, box))
+    streams = (("image", _differences(codes, axis)), ("labels", labels), ("body", body))
+    for name, array in streams:
+        archive.writestr(f"{number}.{name}", _compressed(np.ascontiguousarray(array).tobytes()))
+    kept = {key: value for key, value in entry.items() if key not in ("image", "label", "bytes")}
+    kept |= {"shape": list(image.shape), "spacing": [float(s) for s in case.spacing]}
+    return {
+        "entry": kept, "modality": case.modality, "dtype": image.dtype.str, "axis": axis,
+        "companding": asdict(companding),
+    }  # fmt: skip
+
+
+def _kept_box(case: Case) -> tuple[slice, slice, slice]:
+    boxes = [occupied_box(case.image)]
+    for label in case.structures:
+        target = case.target(label)
+        boxes.append(tuple(slice(int(a), int(b)) for a, b in zip(target.low, target.high, strict=True)))  # type: ignore[arg-type]
+    kept = []
+    for axis, (count, spacing) in enumerate(zip(case.image.shape, case.spacing, strict=True)):
+        margin = int(np.ceil(MARGIN_MM / spacing))
+        low, high = min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)
+        kept.append(slice(max(0, low - margin), min(count, high + margin)))
+    return tuple(kept)  # type: ignore[return-value]
+
+
+def _smoothest_axis(codes: np.ndarray) -> int | None:
+    """The axis whose differences take the fewest bits (order-0 entropy), or None when the codes themselves do."""
+    bits = {axis: _entropy(_differences(codes, axis)) for axis in (None, 0, 1, 2)}
+    return min(bits, key=bits.__getitem__)
+
+
+def _entropy(array: np.ndarray) -> float:
+    shares = np.bincount(array.ravel(), minlength=256) / array.size
+    shares = shares[shares > 0]
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _differences(codes: np.ndarray, axis: int | None) -> np.ndarray:
+    """Modulo 256; undone by the running sum."""
+    if axis is None:
+        return codes
+    return np.diff(codes, axis=axis, prepend=np.zeros_like(codes.take([0], axis)))
+
+
+def _compressed(content: bytes) -> bytes:
+    return lzma.compress(content, format=lzma.FORMAT_XZ, filters=_FILTERS)
+
+
+def _index(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise DataError(f"There is no training pack {path}.", "Check the path.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(lzma.decompress(archive.read(_INDEX)))
+        found = document["format"], document["version"]
+        cases: list[dict[str, Any]] = document["cases"]
+        check_entries([packed["entry"] for packed in cases], str(path))
+    except (OSError, KeyError, TypeError, ValueError, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is no training pack, or damaged ({error}).", _DAMAGED) from error
+    if found != (FORMAT, VERSION):
+        raise DataError(f"{path} is a {found[0]} of version {found[1]}, which this program cannot read.", _DAMAGED)
+    return cases
+
+
+def _places(index: Sequence[dict[str, Any]]) -> tuple[list[dict[str, tuple[int, int]]], int]:
+    """First and last byte of every array in the expanded file, and the size of the file."""
+    places, end = [], 0
+    for packed in index:
+        voxels = int(np.prod(packed["entry"]["shape"]))
+        sizes = {"image": voxels * np.dtype(packed["dtype"]).itemsize, "labels": voxels, "body": -(-voxels // 8)}
+        place = {}
+        for name, size in sizes.items():
+            place[name] = (end, end + size)
+            end += size + -size % _ALIGNED
+        places.append(place)
+    return places, end
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()[:24]
+
+
+def _expand(path: Path, index: Sequence[dict[str, Any]], places: Sequence[dict[str, tuple[int, int]]], size: int,
+            target: Path, progress: Progress | None) -> None:  # fmt: skip
+    partial: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(target.parent).free < size:
+            raise OSError(None, f"{size / 1e6:.0f} MB are needed")
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        partial = Path(name)
+        with zipfile.ZipFile(path) as archive, os.fdopen(handle, "wb") as file:
+            file.truncate(size)
+            for number, (packed, place) in enumerate(zip(index, places, strict=True)):
+                for part, array in _expanded(archive, number, packed).items():
+                    file.seek(place[part][0])
+                    file.write(array.tobytes())
+                if progress:
+                    progress(number + 1, len(index))
+        os.replace(partial, target)
+    except (KeyError, ValueError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise DataError(f"The training pack {path} is damaged ({error}).", _DAMAGED) from error
+    except OSError as error:
+        raise OutputError(
+            f"The training pack cannot be expanded into {target.parent} ({error.strerror or error}).",
+            "Make room there, or choose another folder with --cache.",
+        ) from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def _expanded(archive: zipfile.ZipFile, number: int, packed: dict[str, Any]) -> dict[str, np.ndarray]:
+    image, labels, body = (
+        np.frombuffer(lzma.decompress(archive.read(f"{number}.{name}")), dtype=np.uint8)
+        for name in ("image", "labels", "body")
+    )
+    codes = image.reshape(packed["entry"]["shape"])
+    if packed["axis"] is not None:
+        codes = np.cumsum(codes, axis=packed["axis"], dtype=np.uint8)
+    decoded = Companding(**packed["companding"]).decoded(codes, np.dtype(packed["dtype"]))
+    if labels.size != codes.size or body.size != -(-codes.size // 8):
+        raise ValueError(f"case {number} is incomplete")
+    return {"image": decoded, "labels": labels, "body": body}
+
+
+def _case(packed: dict[str, Any], voxels: np.ndarray, place: dict[str, tuple[int, int]]) -> Case:
+    entry = packed["entry"]
+    shape = tuple(entry["shape"])
+    image, labels, body = (voxels[slice(*place[name])] for name in ("image", "labels", "body"))
+    r, a, s = entry["spacing"]
+    return Case(
+        entry["id"], entry["dataset"], packed["modality"], image.view(np.dtype(packed["dtype"])).reshape(shape),
+        labels.reshape(shape), (r, a, s), {int(k): v["name"] for k, v in entry["labels"].items()}, body,
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""The files of an evaluation: results.json, cases.csv, table.md."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..engine.errors import OutputError
+from .scores import Failure, StructureResult
+
+RESULTS, CASES, TABLE = "results.json", "cases.csv", "table.md"
+COLUMNS = (
+    "case", "dataset", "label", "structure", "ml", "contender", "clicks_from", "click", "positive", "r", "a", "s",
+    "dice", "nsd", "milliseconds", "failure",
+)  # fmt: skip
+_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "monai", "scikit-image", "slicer-core", "vtk", "matplotlib")
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python, the system and the packages that results may depend on; None: not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version(), "system": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def write_results(folder: Path, document: Mapping[str, Any], results: Sequence[StructureResult]) -> list[Path]:
+    """Writes the files; each whole or not at all.
+
+    Args:
+        document: what goes to results.json, see ``Resources/Schemas/evaluation.schema.json``.
+
+    Returns:
+        their paths.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    texts = {
+        RESULTS: json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        CASES: cases_csv(results),
+        TABLE: markdown_table(document),
+    }
+    for name, text in texts.items():
+        with replacing(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
+    return [folder / name for name in texts]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file then takes the place of ``path``; on an error, what was there stays.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}).", "Check the free space and the permissions."
+        ) from error
+
+
+def cases_csv(results: Sequence[StructureResult]) -> str:
+    """One line for each case, structure, contender and click.
+
+    ``r``, ``a``, ``s`` are mm from the scan's left, back, lower corner; empty where no click was needed any more.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for result in results:
+        about = (result.case, result.dataset, result.label, result.name, f"{result.millilitres:.2f}")
+        for run in result.runs:
+            for number, score in enumerate(run.scores, 1):
+                place = ("", "", "") if score.ras is None else tuple(f"{x:.2f}" for x in score.ras)
+                sign = "" if score.positive is None else int(score.positive)
+                nsd = "" if score.nsd is None else f"{score.nsd:.4f}"
+                time = "" if score.milliseconds is None else f"{score.milliseconds:.1f}"
+                scores = (f"{score.dice:.4f}", nsd, time, run.failure or "")
+                writer.writerow((*about, run.contender, run.clicks_from, number, sign, *place, *scores))
+    return text.getvalue()
+
+
+def markdown_table(document: Mapping[str, Any]) -> str:
+    """The contenders' means, then the model by dataset, as Markdown."""
+    clicks = list(document["mean"]["dice"])
+    model, environment = document["model"], document["environment"]
+    lines = [
+        f"Model `{model['name']}` ({model['sha256'][:12]}), "
+        f"{counted(document['mean']['labels'], 'structure')} of {counted(document['mean']['cases'], 'case')}, "
+        f"mean over {counted(len(document['datasets']), 'dataset')}; "
+        f"{environment['device']}, {environment['finished'][:10]}.",
+        "",
+        *_table(
+            ["", *(f"Dice after {n}" for n in clicks), f"best of {clicks[-1]}", "area", f"NSD after {clicks[-1]}",
+             "ms a click"],
+            [_contender_row(title, means, clicks) for title, means in _contenders(document)],
+        ),
+        "",
+        *_table(
+            ["dataset", "structures", *(f"Dice after {n}" for n in clicks), f"NSD after {clicks[-1]}",
+             *(["best baseline"] if "baselines" in document else [])],
+            [_dataset_row(name, document, clicks) for name in document["datasets"]],
+        ),
+        "",
+        "Last Dice after so many clicks, with its 95 % interval (bootstrap over cases). Clicks by the published rule, "
+        "on the model's errors; the other tools get the same clicks"
+        + (", and in the lines so marked clicks on their own errors." if "baselines_own_clicks" in document else "."),
+        "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 case``, ``2 cases``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _contenders(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    found: list[tuple[str, Mapping[str, Any]]] = [("**this model**", document["mean"])]
+    for key, remark in (("baselines", ""), ("baselines_own_clicks", ", its own clicks")):
+        found += [(about["title"] + remark, about["mean"]) for about in document.get(key, {}).values()]
+    return found
+
+
+def _contender_row(title: str, means: Mapping[str, Any], clicks: Sequence[str]) -> list[str]:
+    row = [title]
+    for n in clicks:
+        low, high = means["interval"]["dice"][n]
+        row.append(f"{means['dice'][n]:.3f} ({low:.3f} to {high:.3f})")
+    later = means["later_click_ms"] if means["later_click_ms"] is not None else means["first_click_ms"]
+    nsd = "" if means["nsd"] is None else f"{means['nsd'][clicks[-1]]:.3f}"
+    return [*row, f"{means['dice_max'][clicks[-1]]:.3f}", f"{means['auc']['dice']:.3f}", nsd,
+            "" if later is None else f"{later:.0f}"]  # fmt: skip
+
+
+def _dataset_row(name: str, document: Mapping[str, Any], clicks: Sequence[str]) -> list[str]:
+    means = document["datasets"][name]
+    row = [name, str(means["labels"]), *(f"{means['dice'][n]:.3f}" for n in clicks)]
+    row.append("" if means["nsd"] is None else f"{means['nsd'][clicks[-1]]:.3f}")
+    if "baselines" in document:
+        compared = "5" if "5" in clicks else clicks[-1]
+        scores = {about["title"]: about["datasets"][name]["dice"][compared] for about in document["baselines"].values()}
+        best = max(scores, key=lambda title: scores[title])
+        row.append(f"{scores[best]:.3f} after {compared} ({best})")
+    return row
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = "|---" * len(header) + "|"
+    return [f"| {' | '.join(header)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def failures_json(failures: Sequence[Failure]) -> list[dict[str, Any]]:
+    """For results.json."""
+    return [dict(vars(failure)) for failure in failures]

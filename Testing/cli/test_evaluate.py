@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from MemorizingSAM3DLib.cli import app
+from MemorizingSAM3DLib.engine.resources import resource_path
+from Testing.cli.test_segment import a_model  # noqa: F401
+from Testing.learning.small_evaluations import manifest_of, two_blocks
+from Testing.learning.small_files import write_volume
+
+FILES = {"results.json", "cases.csv", "table.md", "curves.png", "curves_by_dataset.png", "finished.jsonl"}
+
+
+def run(*arguments: object):
+    return CliRunner(env={"COLUMNS": "300"}).invoke(app, ["evaluate", *map(str, arguments)])
+
+
+@pytest.fixture
+def two_cases(tmp_path) -> Path:
+    """A case with real millimetres and one whose voxel size is nominal."""
+    return manifest_of(tmp_path / "data", ["made/one", "acdc/two"])
+
+
+@pytest.fixture
+def arguments(two_cases, a_model, tmp_path) -> tuple[object, ...]:  # noqa: F811
+    return ("--manifest", two_cases, "--model", a_model, "--clicks", 3, "--out", tmp_path / "out")
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    """results.json, which must follow its schema."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    schema = json.loads(resource_path("Schemas", "evaluation.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(results, schema, format_checker=jsonschema.FormatChecker())
+    return results
+
+
+def lines_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "cases.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_cases_with_baselines_from_end_to_end(arguments, tmp_path):
+    pytest.importorskip("slicer", reason="Grow from seeds needs slicer-core")
+    out = tmp_path / "out"
+
+    result = run(*arguments, "--baselines", "--baseline-loop", "own", "--labels-per-case", 1)
+
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in out.iterdir()} == FILES
+    results = results_of(out)
+    assert set(results["mean"]["dice"]) == {"1", "3"}
+    assert set(results["baselines"]) == {"grow_from_seeds", "random_walker", "confidence_connected"}
+    assert set(results["baselines_own_clicks"]) == set(results["baselines"])
+    assert results["baselines"]["grow_from_seeds"]["mean"]["dice"]["3"] > 0.8
+    assert results["datasets"]["made"]["labels"] == results["datasets"]["acdc"]["labels"] == 1
+    assert results["datasets"]["made"]["nsd"] is not None and results["datasets"]["acdc"]["nsd"] is None
+    assert results["failures"] == []
+    lines = lines_of(out)
+    assert len(lines) == 2 * 7 * 3
+    by_contender = {
+        name: [(line["case"], line["click"], line["positive"], line["r"], line["a"], line["s"]) for line in lines
+               if line["contender"] == name and line["clicks_from"] == "model"]
+        for name in ("model", *results["baselines"])
+    }  # fmt: skip
+    assert all(clicks == by_contender["model"] for clicks in by_contender.values())
+    assert np.mean(
+        [float(line["dice"]) for line in lines if line["contender"] == "model" and line["click"] == "3"]
+    ) == (pytest.approx(results["mean"]["dice"]["3"], abs=1e-4))
+    assert "Grow from seeds" in (out / "table.md").read_text(encoding="utf-8")
+
+
+def test_the_model_alone_needs_no_slicer(arguments, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "slicer", None)
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    results = results_of(tmp_path / "out")
+    assert "baselines" not in results
+    assert results["mean"]["labels"] == 4
+    assert results["options"]["minimum_ml"] == 1.0
+    assert results["model"]["name"] == "small.safetensors"
+
+
+def test_without_slicer_core_baselines_are_refused_before_anything_is_computed(arguments, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "slicer", None)
+    result = run(*arguments, "--baselines")
+    assert result.exit_code == 1
+    assert "slicer-core" in result.output and "pip install" in result.output
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_same_command_again_computes_nothing_and_gives_the_same(arguments, tmp_path):
+    run(*arguments)
+    first = results_of(tmp_path / "out")
+    (tmp_path / "out" / "results.json").unlink()
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    again = results_of(tmp_path / "out")
+    assert again["environment"]["resumed"] == 4
+    del first["environment"], again["environment"]
+    assert again == first
+
+
+def test_other_options_replace_what_was_there_and_say_so(arguments, tmp_path):
+    run(*arguments)
+    result = run(*arguments, "--minimum-ml", 19)
+    assert "is replaced" in result.output
+    results = results_of(tmp_path / "out")
+    assert results["environment"]["resumed"] == 0
+    assert results["mean"]["labels"] == 2  # the larger block of each case
+
+
+def test_restart_computes_again(arguments, tmp_path):
+    run(*arguments)
+    run(*arguments, "--restart")
+    assert results_of(tmp_path / "out")["environment"]["resumed"] == 0
+
+
+def test_the_seed_and_the_model_decide_the_scores_and_nothing_else(arguments, tmp_path):
+    run(*arguments, "--labels-per-case", 1, "--seed", 3)
+    first = lines_of(tmp_path / "out")
+    run(*arguments, "--labels-per-case", 1, "--seed", 3, "--restart")
+    times = {"milliseconds"}
+    assert [{k: v for k, v in line.items() if k not in times} for line in lines_of(tmp_path / "out")] == [
+        {k: v for k, v in line.items() if k not in times} for line in first
+    ]
+
+
+def test_a_broken_case_is_recorded_and_the_others_are_evaluated(arguments, tmp_path):
+    label = tmp_path / "data" / "made" / "one" / "label.nii.gz"
+    write_volume(label, two_blocks().labels[:-1], (2.0, 2.0, 2.5))
+
+    result = run(*arguments)
+
+    assert result.exit_code == 0, result.output
+    assert "made/one" in result.output and "different grids" in result.output
+    results = results_of(tmp_path / "out")
+    assert list(results["datasets"]) == ["acdc"]
+    (failure,) = results["failures"]
+    assert (failure["case"], failure["label"], failure["contender"]) == ("made/one", None, None)
+    assert "different grids" in failure["message"]
+
+
+def break_label(folder: Path, what: str) -> None:
+    label = folder / "label.nii.gz"
+    if what == "a missing file":
+        label.unlink()
+    elif what == "another grid":
+        write_volume(label, two_blocks().labels, (2.0, 2.0, 3.0))
+    else:
+        write_volume(label, np.zeros_like(two_blocks().labels), (2.0, 2.0, 2.5))
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("a missing file", "there is no file"),
+        ("another grid", "different grids"),
+        ("no voxel", "no labelled voxel"),
+    ],
+)
+def test_when_no_case_can_be_evaluated_it_fails_and_says_why(arguments, tmp_path, what, words):
+    for name in ("made/one", "acdc/two"):
+        break_label(tmp_path / "data" / name, what)
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert words in result.output
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_workers_give_the_same_scores(arguments, tmp_path):
+    run(*arguments)
+    alone = lines_of(tmp_path / "out")
+    result = run(*arguments, "--workers", 2, "--restart")
+    assert result.exit_code == 0, result.output
+    assert results_of(tmp_path / "out")["environment"]["workers"] == 2
+    together = lines_of(tmp_path / "out")
+    assert [float(line["dice"]) for line in together] == pytest.approx(
+        [float(line["dice"]) for line in alone], abs=0.02
+    )
+    assert [line["case"] for line in together] == [line["case"] for line in alone]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--split", "train"), 1, "--split"),
+        (("--datasets", "made,nowhere"), 1, "no dataset nowhere"),
+        (("--minimum-ml", 5000), 1, "--minimum-ml"),
+        (("--baselines", "--baseline-loop", "some"), 2, "same, own"),
+        (("--baseline-loop", "own"), 2, "needs --baselines"),
+        (("--clicks", 0), 2, "--clicks"),
+        (("--device", "cuda:99"), 1, "CPU"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(arguments, monkeypatch, options, code, words):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = run(*arguments, *options)
+    assert result.exit_code == code, result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_folder_that_cannot_be_made_is_said(arguments, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = run(*arguments, "--out", tmp_path / "file" / "below")
+    assert result.exit_code == 1
+    assert "cannot be made" in result.output
+
+
+def test_a_full_disk_stops_it_and_the_same_command_goes_on(arguments, tmp_path, monkeypatch):
+    from MemorizingSAM3DLib.learning.finished_structures import FinishedStructures
+
+    sound, written = FinishedStructures.add, []
+
+    def add(self, key, result):
+        if len(written) == 2:
+            from MemorizingSAM3DLib.engine.errors import OutputError
+
+            raise OutputError(f"{self.path} cannot be used (No space left on device).", "Check the free space.")
+        written.append(result)
+        sound(self, key, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FinishedStructures, "add", add)
+        result = run(*arguments)
+    assert result.exit_code == 1
+    assert "No space left" in result.output
+    assert run(*arguments).exit_code == 0
+    assert results_of(tmp_path / "out")["environment"]["resumed"] == 2

@@ -1,0 +1,42 @@
+"""Trainings of the small network that take a fraction of a second a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from MemorizingSAM3DLib.engine.networks.sam3d import NativeSAM3D
+from MemorizingSAM3DLib.learning.batches import LoadedBatches
+from MemorizingSAM3DLib.learning.distributed import Processes
+from MemorizingSAM3DLib.learning.objective import Batch, ClickObjective, ClickOptions
+from MemorizingSAM3DLib.learning.sampling import SampleStream
+from MemorizingSAM3DLib.learning.training import Trainer, TrainingOptions
+from Testing.engine.small_networks import SMALL_NATIVE
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+OPTIONS = TrainingOptions(steps=4, batch=2, warm_up=2, learning_rate=1e-3)
+CLICKS = ClickOptions(warm_clicks=3)
+
+
+def a_network(seed: int = 0) -> NativeSAM3D:
+    torch.manual_seed(seed)
+    return NativeSAM3D(SMALL_NATIVE)
+
+
+def a_stream(seed: int = 1) -> SampleStream:
+    return SampleStream([], seed=seed, size=32, output_size=16)
+
+
+def a_trainer(folder: Path, options: TrainingOptions = OPTIONS, clicks: ClickOptions = CLICKS, seed: int = 0,
+              processes: Processes = ALONE, frozen: bool = False, **more) -> Trainer:  # fmt: skip
+    network = a_network(seed)
+    if frozen:
+        network.image_encoder.requires_grad_(False)
+    source = LoadedBatches(a_stream(), options.batch, processes)
+    return Trainer(ClickObjective(network, clicks, 0), source, folder, options, processes, **more)
+
+
+def a_batch(*numbers: int) -> Batch:
+    samples = [a_stream()[number] for number in numbers]
+    return Batch(torch.stack([s.image for s in samples]), torch.stack([s.target for s in samples]), numbers)

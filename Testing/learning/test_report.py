@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from MemorizingSAM3DLib.engine.errors import OutputError
+from MemorizingSAM3DLib.learning.report import COLUMNS, cases_csv, markdown_table, replacing, versions, write_results
+from MemorizingSAM3DLib.learning.scores import ClickScore, Run
+from MemorizingSAM3DLib.learning.summary import summarise
+from Testing.learning.small_evaluations import BallTool, a_result, a_run
+
+MODEL = {"name": "small", "file": "small.safetensors", "sha256": "0" * 64, "family": "native", "parameters": 5}
+
+
+def a_document(results, clicks=3, tools=(), **environment):
+    facts = {"device": "CPU", "finished": "2026-11-21T10:00:00+00:00", **environment}
+    options = {"tolerance_mm": 2.0}
+    return {"model": MODEL, "environment": facts, "options": options, **summarise(results, clicks, tools, 0)}
+
+
+@pytest.fixture
+def some_results():
+    runs = (a_run("model", "model", 0.4, 0.6, 0.8), a_run("ball", "model", 0.3, 0.3, 0.5))
+    return [a_result("made", "1", *runs), a_result("made", "2", *runs, label=2), a_result("other", "1", *runs)]
+
+
+def test_there_is_a_line_for_each_structure_contender_and_click(some_results):
+    lines = list(csv.DictReader(io.StringIO(cases_csv(some_results))))
+    assert tuple(lines[0]) == COLUMNS
+    assert len(lines) == 3 * 2 * 3
+    assert lines[1] == {
+        "case": "made/1", "dataset": "made", "label": "1", "structure": "structure 1", "ml": "2.00",
+        "contender": "model", "clicks_from": "model", "click": "2", "positive": "0", "r": "1.00", "a": "2.00",
+        "s": "3.00", "dice": "0.6000", "nsd": "0.3000", "milliseconds": "20.0", "failure": "",
+    }  # fmt: skip
+
+
+def test_what_was_not_measured_is_empty():
+    run = Run("model", "model", (ClickScore(None, None, 1.0, None, None),), 'it, "burst"')
+    (line,) = csv.DictReader(io.StringIO(cases_csv([a_result("a", "1", run)])))
+    assert [line[name] for name in ("positive", "r", "nsd", "milliseconds")] == [""] * 4
+    assert line["failure"] == 'it, "burst"'
+
+
+def test_the_table_is_markdown_with_contenders_and_datasets(some_results):
+    table = markdown_table(a_document(some_results, tools=[BallTool()]))
+    lines = table.splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert all(row.count("|") == rows[0].count("|") for row in rows[:4])
+    assert "| **this model** | 0.400 (0.400 to 0.400) | 0.800 (0.800 to 0.800) |" in table
+    assert "| Ball | 0.300" in table
+    assert "| made | 2 | 0.400 | 0.800 | 0.400 | 0.500 after 3 (Ball) |" in lines
+
+
+def test_files_are_written(some_results, tmp_path):
+    files = write_results(tmp_path, a_document(some_results), some_results)
+    assert [file.name for file in files] == ["results.json", "cases.csv", "table.md"]
+    assert json.loads(files[0].read_text(encoding="utf-8"))["mean"]["dice"]["3"] == 0.8
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(file.name for file in files)
+
+
+def test_a_full_disk_leaves_the_results_that_were_there(some_results, tmp_path):
+    (tmp_path / "results.json").write_text("earlier", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"results\.json cannot be written \(No space left"):
+        with replacing(tmp_path / "results.json") as partial:
+            partial.write_text("half", encoding="utf-8")
+            raise OSError(28, "No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+    assert (tmp_path / "results.json").read_text(encoding="utf-8") == "earlier"
+
+
+def test_versions_name_what_is_missing_too(monkeypatch):
+    from importlib import metadata
+
+    def nothing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    assert versions()["numpy"] is not None
+    monkeypatch.setattr(metadata, "version", nothing)
+    assert versions()["numpy"] is None
+    assert versions()["python"] is not None
