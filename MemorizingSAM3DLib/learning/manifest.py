@@ -18,7 +18,7 @@ NON_COMMERCIAL = re.compile(r"\bNC\b|non[ -]?commercial", re.IGNORECASE)
 
 _TEXTS = ("id", "dataset", "case", "split", "modality", "licence")
 _NEEDED = (*_TEXTS, "labels")
-_OPTIONAL = ("image", "label", "shape", "spacing", "bytes")
+_OPTIONAL = ("image", "label", "shape", "spacing", "bytes", "nominal_spacing")
 _OF_A_LABEL = ("name", "voxels", "ml")
 
 
@@ -31,7 +31,8 @@ def read_manifest(path: Path) -> list[Entry]:
 
     Each has ``id``, ``dataset``, ``case``, ``split``, ``modality``, ``licence`` and ``labels`` (label value to
     ``name``, ``voxels``, ``ml``); it may have ``image`` and ``label`` (paths beside the manifest, if not
-    ``<dataset>/<case>/image.nii.gz`` and ``label.nii.gz``), ``shape`` (voxels), ``spacing`` (mm) and ``bytes``.
+    ``<dataset>/<case>/image.nii.gz`` and ``label.nii.gz``), ``shape`` (voxels), ``spacing`` (mm), ``bytes`` and
+    ``nominal_spacing`` (true where the voxels' size in mm is not known, so that no distance is measured).
 
     Raises:
         DataError: the file is missing or not a manifest; an entry lacks a field, has an unknown one, or one of the

@@ -27,6 +27,7 @@ def refused(tmp_path, *entries: object) -> str:
 
 def test_a_manifest_is_read_with_all_its_fields(tmp_path):
     entry = {**ENTRY, "shape": [3, 4, 5], "spacing": [1, 1, 2.5], "bytes": 99, "image": "a.nrrd", "label": "b.nrrd"}
+    entry["nominal_spacing"] = True
     (tmp_path / "manifest.json").write_text(json.dumps([ENTRY, {**entry, "id": "b"}]), encoding="utf-8")
     assert read_manifest(tmp_path / "manifest.json") == [ENTRY, {**entry, "id": "b"}]
 
