@@ -21,6 +21,14 @@ def a_controlled(a_scene: Any, an_oblique_matrix: np.ndarray) -> Iterator[Contro
 
 
 @pytest.fixture
+def a_faithful_one(a_scene: Any, an_oblique_matrix: np.ndarray) -> Iterator[Controlled]:
+    """The model keeps what it is given, but for what a click says."""
+    controlled = Controlled(addBlocks(an_oblique_matrix), QuickModel(memory=0.95))
+    yield controlled
+    controlled.controller.close()
+
+
+@pytest.fixture
 def a_slow_one(a_scene: Any, an_oblique_matrix: np.ndarray) -> Iterator[Any]:
     """The model keeps what it is given, but for what a click says, and waits until `gate` is set."""
     gate = threading.Event()

@@ -191,6 +191,8 @@ class AUser(RuleBasedStateMachine):
         locked = any(self.controller.isLocked(other) for other in self.controlled.segmentIDs())
         if replay is None or locked or state.restored is not None:
             return
+        if replay.starts is not self.controller._inference.starts:
+            return  # of another scan: nothing was computed on this one yet
         found = self.controlled.mask()
         wanted = replay.mask_of(state.prompts)
         assert (wanted.within(_whole(found)) == found).all()
