@@ -160,7 +160,7 @@ def test_the_published_bias_has_the_quirk_of_the_published_code():
 def padded_attention(layer: Attention, x: Tensor, window: int) -> Tensor:
     """The published arithmetic, literally: zeros pad the normed tokens, and all window^3 tokens attend to all."""
     grid, heads = x.shape[1], layer.heads
-    padded = torch.zeros(x.shape[0], window, window, window, x.shape[-1])
+    padded = x.new_zeros(x.shape[0], window, window, window, x.shape[-1])
     padded[:, :grid, :grid, :grid] = x
     q, k, v = layer.qkv(padded.flatten(1, 3)).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
     steps = torch.arange(window)
@@ -199,9 +199,9 @@ def test_the_literal_padded_attention_of_these_tests_has_the_published_bias():
 @pytest.mark.parametrize(("grid", "window"), [(2, 3), (3, 5), (4, 5), (8, 14)])
 @torch.no_grad()
 def test_one_sink_key_does_what_all_the_padded_tokens_of_a_window_do(grid, window):
-    layer = a_windowed_layer(grid, window)
-    x = torch.randn(1 if window == 14 else 2, grid, grid, grid, 8)
-    torch.testing.assert_close(layer(x), padded_attention(layer, x, window), atol=1e-5, rtol=0)
+    layer = a_windowed_layer(grid, window).double()  # rounding depends on the processor
+    x = torch.randn(1 if window == 14 else 2, grid, grid, grid, 8).double()
+    torch.testing.assert_close(layer(x), padded_attention(layer, x, window), atol=1e-10, rtol=0)
 
 
 @torch.no_grad()
