@@ -55,7 +55,9 @@ def choose_runtime(device: str = "auto", precision: Precision = "auto") -> Runti
         raise DeviceError(problem, "Choose the CPU, or install a PyTorch that fits this GPU and its driver.")
     if device != "cpu" and problem is None:
         chosen = torch.device("cuda" if device == "auto" else device)
-        return Runtime(chosen, "float32" if precision == "float32" else "bfloat16", torch.cuda.get_device_name(chosen))
+        gigabytes = torch.cuda.get_device_properties(chosen).total_memory / 1e9
+        name = f"{torch.cuda.get_device_name(chosen)}, {gigabytes:.0f} GB"
+        return Runtime(chosen, "float32" if precision == "float32" else "bfloat16", name)
     warning = f"Running on the CPU: slower than on a GPU. {problem}" if problem else None
     chosen_precision: Literal["float32", "bfloat16"] = "bfloat16" if precision == "bfloat16" else "float32"
     return Runtime(torch.device("cpu"), chosen_precision, f"CPU ({torch.get_num_threads()} threads)", warning)

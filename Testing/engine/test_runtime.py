@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -19,6 +21,8 @@ def with_gpu(monkeypatch):
     """A GPU that answers every question, as far as the choice asks; nothing is computed on it."""
     monkeypatch.setattr(runtime, "cuda_problem", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Test 1")
+    properties = SimpleNamespace(total_memory=24_100_000_000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
 
 
 def test_the_cpu_computes_in_float32_unless_asked_otherwise():
@@ -52,11 +56,13 @@ def test_a_device_that_nobody_knows_is_refused_rather_than_replaced(without_gpu,
 def test_a_gpu_that_works_is_taken_and_computes_in_bfloat16(with_gpu):
     chosen = choose_runtime()
     assert (chosen.device.type, chosen.precision, chosen.warning) == ("cuda", "bfloat16", None)
-    assert chosen.description == "NVIDIA Test 1, bfloat16"
+    assert chosen.description == "NVIDIA Test 1, 24 GB, bfloat16"
 
 
 def test_a_gpu_computes_in_float32_when_asked(with_gpu):
-    assert choose_runtime("cuda:1", "float32") == runtime.Runtime(torch.device("cuda:1"), "float32", "NVIDIA Test 1")
+    assert choose_runtime("cuda:1", "float32") == runtime.Runtime(
+        torch.device("cuda:1"), "float32", "NVIDIA Test 1, 24 GB"
+    )
 
 
 def test_the_cpu_can_be_had_beside_a_gpu(with_gpu):
