@@ -7,7 +7,7 @@ import qt
 from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.interface import Controller
 
-_WAIT = 0.008  # seconds; short enough that views stay fluent
+_WAIT = 0.004  # seconds; short enough that views stay fluent
 _INTERVAL = 1  # millisecond
 _INTERVAL_AFTER_ERROR = 1000
 
