@@ -39,7 +39,6 @@ def test_an_output_that_cannot_be_a_folder_is_said(tmp_path):
 
 
 def test_the_demonstrations_own_scan_is_a_brain_with_its_mask(tmp_path):
-    pytest.importorskip("nilearn", reason="needs nilearn: pip install memorizing-sam3d[demo]")
     from MemorizingSAM3DLib.engine.geometry import Volume
     from MemorizingSAM3DLib.scene.demo_scan import writeDemoScan
 

@@ -37,7 +37,6 @@ def a_start(tmp_path):
 
 
 def test_train_writes_a_model_a_log_curves_and_how_it_was_made(tmp_path):
-    pytest.importorskip("matplotlib")
     result = train(a_manifest(tmp_path), tmp_path / "run", "--steps", 2, "--seed", 3)
     assert result.exit_code == 0, result.output
     checkpoint = load(tmp_path / "run" / "model.safetensors")

@@ -18,8 +18,6 @@ from Testing.harness.application.parameter_nodes import (
     parameterNodeWrapper,
 )
 
-pytest.importorskip("PySide6", reason="needs PySide6")
-
 
 class Device(enum.Enum):
     AUTOMATIC = 0

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("PySide6", reason="needs PySide6")
-
 EXAMPLE = Path(__file__).parents[1] / "harness" / "application" / "example" / "ExampleModule.py"
 STAND_INS = ("app", "modules", "selfTests", "ScriptedLoadableModule", "parameterNodeWrapper", "i18n", "packaging")
 

@@ -14,8 +14,6 @@ from Testing.harness.application.fixtures import (  # noqa: F401
     slicer_application,
 )
 
-pytest.importorskip("PySide6", reason="needs PySide6")
-
 EXAMPLE = Path(__file__).parents[1] / "harness" / "application" / "example" / "ExampleModule.py"
 
 

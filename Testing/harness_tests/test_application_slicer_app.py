@@ -15,8 +15,6 @@ from Testing.harness.application.fixtures import (  # noqa: F401
 from Testing.harness.application.heartbeat import heartbeat
 from Testing.harness.application.waiting import processEvents, waitFor
 
-pytest.importorskip("PySide6", reason="needs PySide6")
-
 
 @pytest.fixture
 def app(slicer_application):  # noqa: F811

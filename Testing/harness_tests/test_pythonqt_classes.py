@@ -6,12 +6,10 @@ import gc
 
 import pytest
 
+from Testing.harness.pythonqt import implementations
 from Testing.harness.pythonqt.errors import takeRecordedErrors
 from Testing.harness.pythonqt.facts import classFacts, classNames, parseSignature
 from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
-
-pytest.importorskip("PySide6", reason="needs PySide6")
-from Testing.harness.pythonqt import implementations
 from Testing.harness.pythonqt.modules import modules
 
 qt, ctk = modules["qt"], modules["ctk"]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
-
-pytest.importorskip("PySide6", reason="needs PySide6")
 from Testing.harness.pythonqt.driver import (
     CannotDoThat,
     choose,
@@ -19,6 +16,7 @@ from Testing.harness.pythonqt.driver import (
     typeInto,
     whileModal,
 )
+from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
 from Testing.harness.pythonqt.modules import modules
 
 qt = modules["qt"]

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
-
-pytest.importorskip("PySide6", reason="needs PySide6")
 from Testing.harness.pythonqt.driver import CannotDoThat, choose, whileModal
+from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
 from Testing.harness.pythonqt.modules import modules
 
 qt = modules["qt"]

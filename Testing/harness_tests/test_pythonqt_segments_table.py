@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
-
-pytest.importorskip("PySide6", reason="needs PySide6")
 from Testing.harness.pythonqt.driver import CannotDoThat, clickOnCell, rename
+from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
 from Testing.harness.pythonqt.modules import modules
 
 qt = modules["qt"]

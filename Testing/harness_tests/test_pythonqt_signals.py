@@ -6,11 +6,9 @@ import functools
 
 import pytest
 
+from Testing.harness.pythonqt.driver import processEvents
 from Testing.harness.pythonqt.errors import SilentFailure, takeRecordedErrors
 from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
-
-pytest.importorskip("PySide6", reason="needs PySide6")
-from Testing.harness.pythonqt.driver import processEvents
 from Testing.harness.pythonqt.modules import modules
 
 qt, ctk = modules["qt"], modules["ctk"]

@@ -7,7 +7,6 @@ import pytest
 from Testing.harness.pythonqt.errors import SilentFailure, takeRecordedErrors
 from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
 
-pytest.importorskip("PySide6", reason="needs PySide6")
 pytestmark = pytest.mark.usefixtures("a_pythonqt")
 
 CONNECTION = """<connection><sender>{sender}</sender><signal>{signal}</signal><receiver>{receiver}</receiver>

@@ -7,10 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai import metrics as monai_metrics
 
 from MemorizingSAM3DLib.learning.surface_dice import MetricError, SurfaceDice
-
-monai_metrics = pytest.importorskip("monai.metrics", reason="needs MONAI: pip install memorizing-sam3d[train]")
 
 SHAPES = st.tuples(*[st.integers(2, 9)] * 3)
 SPACINGS = st.tuples(*[st.floats(0.4, 6.0)] * 3)

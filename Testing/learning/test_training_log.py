@@ -77,7 +77,6 @@ def test_what_is_no_log_is_not_overwritten(tmp_path):
 
 
 def test_curves_are_drawn_from_any_log(a_log, tmp_path):
-    pytest.importorskip("matplotlib")
     (tmp_path / "short.csv").write_text("step,loss\n1,0.5\n")
     for log in (a_log, tmp_path / "short.csv"):
         picture = log.with_suffix(".png")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from MemorizingSAM3DLib.scene.segments import SegmentWriter, addSegment
 from Testing.scene.controlled import Controlled, addBlocks
 from Testing.scene.quick_model import QuickModel
 
@@ -37,3 +38,19 @@ def a_slow_one(a_scene: Any, an_oblique_matrix: np.ndarray) -> Iterator[Any]:
     yield controlled
     gate.set()
     controlled.controller.close()
+
+
+@pytest.fixture
+def a_segment(a_segmentation_node: Any) -> str:
+    """The segment that is written."""
+    return addSegment(a_segmentation_node, "ours")
+
+
+@pytest.fixture
+def a_neighbour(a_segmentation_node: Any, a_segment: str) -> str:
+    return addSegment(a_segmentation_node, "neighbour")
+
+
+@pytest.fixture
+def a_writer(a_segmentation_node: Any, a_segment: str, a_volume_node: Any) -> SegmentWriter:
+    return SegmentWriter(a_segmentation_node, a_segment, a_volume_node)

@@ -12,27 +12,6 @@ from MemorizingSAM3DLib.engine.geometry import Box
 
 
 @pytest.fixture
-def a_segment(a_segmentation_node):
-    from MemorizingSAM3DLib.scene.segments import addSegment
-
-    return addSegment(a_segmentation_node, "ours")
-
-
-@pytest.fixture
-def a_neighbour(a_segmentation_node, a_segment):
-    from MemorizingSAM3DLib.scene.segments import addSegment
-
-    return addSegment(a_segmentation_node, "neighbour")
-
-
-@pytest.fixture
-def a_writer(a_segmentation_node, a_segment, a_volume_node):
-    from MemorizingSAM3DLib.scene.segments import SegmentWriter
-
-    return SegmentWriter(a_segmentation_node, a_segment, a_volume_node)
-
-
-@pytest.fixture
 def the_users_editor(a_scene, a_segmentation_node, a_volume_node):
     """The node that the Segment Editor module keeps its settings in, set up as it does."""
     import slicer

@@ -8,26 +8,11 @@ import pytest
 from MemorizingSAM3DLib.engine.errors import VolumeError
 from MemorizingSAM3DLib.engine.geometry import Box
 from MemorizingSAM3DLib.scene.locks import setLocked
-from MemorizingSAM3DLib.scene.segments import SegmentWriter, addSegment, maskFromSegment, packedMaskFromSegment
+from MemorizingSAM3DLib.scene.segments import SegmentWriter, maskFromSegment, packedMaskFromSegment
 from Testing.scene.others import addWarp, fillBlock
 
 SHAPE = (16, 14, 12)
 BOX = Box(3, 9, 2, 11, 4, 10)
-
-
-@pytest.fixture
-def a_segment(a_segmentation_node):
-    return addSegment(a_segmentation_node, "ours")
-
-
-@pytest.fixture
-def a_neighbour(a_segmentation_node, a_segment):
-    return addSegment(a_segmentation_node, "neighbour")
-
-
-@pytest.fixture
-def a_writer(a_segmentation_node, a_segment, a_volume_node):
-    return SegmentWriter(a_segmentation_node, a_segment, a_volume_node)
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ def slice_views(a_headless_application: Any) -> Iterator[SliceViews]:
 @pytest.fixture(scope="module")
 def installed_application(a_headless_application: Any) -> Iterator[SlicerApplication]:
     """`slicer.app` and all that comes with it, for the whole test module, without views."""
-    pytest.importorskip("PySide6", reason="needs PySide6: pip install pyside6")
     with slicerApplication(a_headless_application) as application:
         yield application
 

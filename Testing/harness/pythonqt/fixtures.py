@@ -10,13 +10,10 @@ import pytest
 
 __all__ = ["a_pythonqt", "a_qt_application", "no_error_in_slots"]
 
-REASON = "needs PySide6 for the imitation of Slicer's Qt: pip install PySide6-Essentials"
-
 
 @pytest.fixture(scope="session")
 def a_qt_application() -> Any:
     """The QApplication of PySide6, off screen. Skips without PySide6."""
-    pytest.importorskip("PySide6", reason=REASON)
     from Testing.harness.pythonqt.application import application
 
     return application()
