@@ -92,6 +92,19 @@ class PromptEncoder(nn.Module):
             return sparse, self.mask_downscaling(masks)
         return sparse, self.no_mask_embed.weight[0][None, :, None, None, None].expand(batch, -1, grid, grid, grid)
 
+    def token_of(self, coords: Tensor, labels: Tensor) -> Tensor:
+        """One click's token, without the padding point: coords (B, 1, 3), labels (B, 1) -> (B, C)."""
+        return self._embed_points(coords, labels)[:, 0]
+
+    def memory_of(self, coords: Tensor, labels: Tensor, image: Tensor | None, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """What an interaction memory keeps of a click: its token (B, C) and the mask it led to (B, C, g, g, g).
+
+        Args:
+            coords: (B, 1, 3) voxel indices of the crop. labels: (B, 1). image: not looked at.
+            logits: (B, 1, 32, 32, 32) after the click.
+        """
+        return self.token_of(coords, labels), self.mask_downscaling(logits)
+
     def _embed_points(self, coords: Tensor, labels: Tensor) -> Tensor:
         coords = functional.pad(coords.to(self.no_mask_embed.weight.dtype) + 0.5, (0, 0, 0, 1))
         labels = functional.pad(labels, (0, 1), value=-1)[..., None]
@@ -197,13 +210,55 @@ class NativePromptEncoder(nn.Module):
             image: (B, 1, m, m, m), the crop on the logits' grid.
             logits: previous logits (B, 1, m, m, m), or None at the first click.
         """
-        with torch.autocast(coords.device.type, enabled=False):
-            maps = torch.cat([self.click_maps(coords, labels), self.likeness_maps(coords, labels, image)], dim=1)
-            encoding = self.pe_layer((coords.float() + 0.5) / self.config.image_size)
-        sparse = encoding + self.point_embeddings(labels.clamp(min=0))
-        past = torch.zeros_like(maps[:, :1]) if logits is None else (logits / 4).tanh()
-        inputs = torch.cat([past, maps], dim=1).contiguous(memory_format=torch.channels_last_3d)
+        inputs = self._inputs(coords, labels, image, logits)
         quarter = self.at_quarter(inputs)
         eighth = self.at_eighth(quarter)
         maps_by_level = (self.at_half(inputs), quarter, eighth)
-        return PromptFeatures(sparse, labels >= 0, self.to_tokens(eighth), maps_by_level)
+        return PromptFeatures(self._tokens(coords, labels), labels >= 0, self.to_tokens(eighth), maps_by_level)
+
+    def token_of(self, coords: Tensor, labels: Tensor) -> Tensor:
+        """One click's token: coords (B, 1, 3), labels (B, 1) -> (B, C)."""
+        return self._tokens(coords, labels)[:, 0]
+
+    def memory_of(self, coords: Tensor, labels: Tensor, image: Tensor | None, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """What an interaction memory keeps of a click: its token (B, C) and the mask it led to (B, C, g, g, g).
+
+        Args:
+            coords: (B, 1, 3) voxel indices of the crop. labels: (B, 1).
+            image: (B, 1, m, m, m), the crop on the logits' grid. logits: (B, 1, m, m, m) after the click.
+        """
+        assert image is not None
+        with torch.autocast(coords.device.type, enabled=False):
+            maps = torch.cat([self.click_maps(coords, labels), self._likeness_to_one(coords, labels, image)], dim=1)
+        eighth = self.at_eighth(self.at_quarter(self._with_past(maps, logits)))
+        return self.token_of(coords, labels), self.to_tokens(eighth)
+
+    def _likeness_to_one(self, coords: Tensor, labels: Tensor, image: Tensor) -> Tensor:
+        """:meth:`likeness_maps` of one click each, in half the time: one neighbourhood and one sign are looked at."""
+        size, image = self.config.output_size, image[:, 0].float()
+        offsets = torch.arange(-1, 2, device=coords.device)
+        window = torch.cartesian_prod(offsets, offsets, offsets)
+        cells = ((coords.float() + 0.5) * (size / self.config.image_size)).long().clamp(0, size - 1) + window
+        inside = ((cells >= 0) & (cells < size)).all(dim=2)  # (B, 27)
+        r, a, s = cells.clamp(0, size - 1).unbind(2)
+        around = image[torch.arange(len(cells), device=cells.device)[:, None], r, a, s]
+        clicked = (around * inside).sum(dim=1) / inside.sum(dim=1)
+        distance = (image - clicked[:, None, None, None]).abs()
+        likeness = torch.stack([(-((distance / scale) ** 2)).exp() for scale in self.likenesses], dim=1)
+        chosen = [(labels == sign).to(image.dtype)[..., None, None, None] for sign in (1, 0)]
+        return torch.cat([likeness * sign for sign in chosen], dim=1)
+
+    def _tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(coords.device.type, enabled=False):
+            encoding = self.pe_layer((coords.float() + 0.5) / self.config.image_size)
+        return encoding + self.point_embeddings(labels.clamp(min=0))
+
+    def _inputs(self, coords: Tensor, labels: Tensor, image: Tensor, logits: Tensor | None) -> Tensor:
+        with torch.autocast(coords.device.type, enabled=False):
+            maps = torch.cat([self.click_maps(coords, labels), self.likeness_maps(coords, labels, image)], dim=1)
+        return self._with_past(maps, logits)
+
+    @staticmethod
+    def _with_past(maps: Tensor, logits: Tensor | None) -> Tensor:
+        past = torch.zeros_like(maps[:, :1]) if logits is None else (logits / 4).tanh()
+        return torch.cat([past, maps], dim=1).contiguous(memory_format=torch.channels_last_3d)

@@ -1,0 +1,1 @@
+"""The two memories: remembered cases (Memorizing SAM) and past interactions (MAIS)."""

@@ -1,0 +1,136 @@
+"""The bank of past interactions on the device: a ring of keys and values, each projected once, when it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..geometry import CropGrid
+from ..networks.prompt_encoder import NativePromptEncoder, PromptEncoder
+from .interaction import Interaction, resampled
+from .interaction_config import DEFAULT_CAPACITY, MAXIMAL_CAPACITY
+from .memory_attention import DenseMemory, MemoryAttention, MemoryStack, Projected, SparseMemory
+
+_FIRST_SLOTS = 16  # most sessions need no more; doubled when they do
+
+
+class InteractionBank:
+    """The last N interactions of whatever state is asked about, first in, first out.
+
+    Interaction number n lies in slot n modulo N, whatever was asked before. So a state's stack is laid out, and summed
+    up, in the same order after any edits as after a replay: not even the rounding differs. One more click writes one
+    slot, a click undone writes none, another branch writes what differs.
+
+    In another crop than its own, an interaction's click is embedded anew where it lies, or hidden when it lies outside,
+    and its mask is resampled; always from its own crop, so nothing blurs by going to and fro.
+
+    Args:
+        attention: projects and later attends. prompt_encoder: embeds clicks in another crop.
+        size: N, 1 to 256.
+
+    Attributes:
+        writes: how many slots were written so far.
+
+    Raises:
+        ValueError: another size.
+    """
+
+    def __init__(
+        self, attention: MemoryAttention, prompt_encoder: PromptEncoder | NativePromptEncoder,
+        size: int = DEFAULT_CAPACITY,
+    ) -> None:  # fmt: skip
+        if not 1 <= size <= MAXIMAL_CAPACITY:
+            raise ValueError(f"A bank holds 1 to {MAXIMAL_CAPACITY} interactions, not {size}.")
+        self.attention, self.prompt_encoder, self.size = attention, prompt_encoder, size
+        self.writes = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything and frees its memory."""
+        self._slots: list[tuple[Interaction, CropGrid] | None] = [None] * self.size
+        self._sparse: SparseMemory | None = None
+        self._dense: DenseMemory | None = None
+        self._room = 0
+
+    def load(self, interactions: Sequence[Interaction], grid: CropGrid) -> MemoryStack:
+        """The stack of these interactions as they look from a crop; projects only those that are not yet there.
+
+        Args:
+            interactions: of one state, the newest last, at least one; only the last N count.
+        """
+        kept = interactions[-self.size :]
+        width = min(self.size, kept[-1].number + 1)
+        ages = [-1] * width
+        for age, interaction in enumerate(reversed(kept)):
+            slot = interaction.number % self.size
+            ages[slot] = age
+            held = self._slots[slot]
+            if held is None or held[0] is not interaction or held[1] != grid:
+                self._write(slot, interaction, grid)
+        return self._stack(torch.tensor(ages, device=kept[-1].sparse.device), whole=min(ages) >= 0)
+
+    def _stack(self, ages: Tensor, whole: bool) -> MemoryStack:
+        width = len(ages)
+        sparse = dense = None
+        if self._sparse is not None:
+            sparse = SparseMemory(*(part[:, :width] for part in self._sparse))
+            sparse = sparse if whole else sparse._replace(known=sparse.known & (ages >= 0))
+        if self._dense is not None:
+            dense = DenseMemory(*(part[:, :, :width] for part in self._dense))
+            dense = dense if whole else dense._replace(known=dense.known & (ages >= 0))
+        return MemoryStack(sparse, dense, ages if whole else ages.clamp(min=0))
+
+    def _write(self, slot: int, interaction: Interaction, grid: CropGrid) -> None:
+        # One at a time: projected together with others, the last digits would depend on how many there are.
+        projected = self._projected(interaction, grid)
+        self._make_room(slot, projected)
+        self._slots[slot] = None  # what fails below leaves no slot that claims to hold what it does not
+        if self._sparse is not None and projected.sparse is not None:
+            for place, part in zip(self._sparse, projected.sparse, strict=True):
+                place[:, slot] = part
+        if self._dense is not None and projected.dense is not None:
+            for place, part in zip(self._dense, projected.dense, strict=True):
+                place[:, :, slot] = part
+        self._slots[slot] = interaction, grid
+        self.writes += 1
+
+    def _projected(self, interaction: Interaction, grid: CropGrid) -> Projected:
+        sparse, dense = interaction.sparse, interaction.dense
+        if interaction.grid == grid:
+            return self.attention.project(sparse, dense)
+        click, device = interaction.click, sparse.device
+        coords = torch.from_numpy(grid.ras_to_index(click.ras)).float()[None, None].to(device)
+        token = self.prompt_encoder.token_of(coords, torch.tensor([[int(click.positive)]], device=device))
+        dense, dense_known = resampled(dense, interaction.grid, grid)
+        sparse_known = torch.tensor([grid.contains(click.ras)], device=device)
+        return self.attention.project(token.to(sparse.dtype), dense, sparse_known, dense_known)
+
+    def _make_room(self, slot: int, projected: Projected) -> None:
+        if slot < self._room:
+            return
+        room = max(self._room, _FIRST_SLOTS)
+        while room <= slot:
+            room *= 2
+        self._room = min(room, self.size)
+        if projected.sparse is not None:
+            parts = (_grown(part, 1, self._room) for part in projected.sparse)
+            self._sparse = SparseMemory(*(_with(self._sparse, i, part) for i, part in enumerate(parts)))
+        if projected.dense is not None:
+            parts = (_grown(part, 2, self._room) for part in projected.dense)
+            self._dense = DenseMemory(*(_with(self._dense, i, part) for i, part in enumerate(parts)))
+
+
+def _grown(like: Tensor, axis: int, room: int) -> Tensor:
+    """Zeros shaped like one memory's part, with ``room`` slots along a new axis."""
+    return like.new_zeros((*like.shape[:axis], room, *like.shape[axis:]))
+
+
+def _with(old: SparseMemory | DenseMemory | None, number: int, new: Tensor) -> Tensor:
+    """The new, larger part, with what the old one held."""
+    if old is not None:
+        part = old[number]
+        axis = 1 if isinstance(old, SparseMemory) else 2
+        new.narrow(axis, 0, part.shape[axis]).copy_(part)
+    return new

@@ -1,0 +1,76 @@
+"""Writing and hearing past interactions in a session: what a predictor asks of an interaction memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..geometry import CropGrid
+from ..networks.image_encoder import ImageFeatures
+from ..networks.sam3d import SAM3D
+from ..prompts import Click
+from ..runtime import Runtime
+from .interaction import Interaction
+from .interaction_bank import InteractionBank
+from .interaction_weights import InteractionMemory
+from .memory_attention import conditioned
+
+
+class InteractionRecall:
+    """An interaction memory on a device, with its bank.
+
+    Args:
+        network: the plain one. memory: made for its image encoder. runtime: where it computes, and how precisely.
+        size: how many interactions are heard.
+
+    Attributes:
+        network: the one that decodes where memories are heard, and that embeds what is remembered.
+
+    Raises:
+        CheckpointError: the memory is for other embeddings than the network's.
+    """
+
+    def __init__(self, network: SAM3D, memory: InteractionMemory, runtime: Runtime, size: int) -> None:
+        self._plain, self.memory, self.runtime = network, memory, runtime
+        self.network = memory.decoding_network(network).to(runtime.device)
+        self.attention = memory.attention.eval().requires_grad_(False).to(runtime.device)
+        for parameter in [*self.network.parameters(), *self.attention.parameters()]:
+            if parameter.ndim == 5:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+        self.resize(size)
+
+    def modules(self) -> set[nn.Module]:
+        """Every module that computes here."""
+        return {*self.network.modules(), *self.attention.modules()}
+
+    def resize(self, size: int) -> None:
+        """Another number of interactions that are heard.
+
+        Raises:
+            ValueError: it is not 1 to 256.
+        """
+        self.bank = InteractionBank(self.attention, self.network.prompt_encoder, size)
+
+    def heard(self, features: ImageFeatures, grid: CropGrid,
+              memories: Sequence[Interaction]) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
+        """The network to decode with, and the features that it gets. Without memories: the plain network's own."""
+        if not memories:
+            return (self.network if self.memory.from_first_click else self._plain), features
+        return self.network, conditioned(self.network, self.attention, features, self.bank.load(memories, grid))
+
+    def remember(self, features: ImageFeatures, grid: CropGrid, click: Click, logits: np.ndarray,
+                 memories: Sequence[Interaction]) -> tuple[Interaction, ...]:  # fmt: skip
+        """The memories after one more click: the last N.
+
+        Args:
+            features: of the crop. click: in the crop. logits: (m, m, m) that it led to. memories: so far.
+        """
+        coords = torch.from_numpy(grid.ras_to_index(click.ras)).float()[None, None].to(self.runtime.device)
+        labels = torch.tensor([[int(click.positive)]], device=self.runtime.device)
+        mask: Tensor = torch.from_numpy(logits).to(self.runtime.device)[None, None]
+        sparse, dense = self.network.prompt_encoder.memory_of(coords, labels, features.image, mask)
+        number = memories[-1].number + 1 if memories else 0
+        return (*memories, Interaction(number, click, grid, sparse, dense))[-self.bank.size :]

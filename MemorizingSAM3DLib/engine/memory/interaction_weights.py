@@ -1,0 +1,196 @@
+"""The weights of an interaction memory: one safetensors file that belongs to one image encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+from ..fingerprint import encoder_fingerprint
+from ..networks.sam3d import SAM3D, build_network
+from ..resources import resource_path
+from ..weights_file import Precision, WeightsFile, write_weights
+from .interaction_config import InteractionConfig
+from .memory_attention import MemoryAttention
+
+FORMAT = "memorizing-sam3d-interaction-memory"
+FORMAT_VERSION = 1
+SHIPPED_FILES = "interaction_memory_*.safetensors"
+_ATTENTION = "memory_attention"
+_REPLACEABLE = ("prompt_encoder", "mask_decoder")
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionMemory:
+    """A memory attention, and what was trained along with it.
+
+    Attributes:
+        attention: the module, on the CPU, in evaluation mode.
+        prompt_encoder, mask_decoder: state dicts that replace the network's own wherever memories are heard, or None.
+        facts: JSON-ready facts about the training.
+        from_first_click: they replace them where nothing is remembered yet, too; else a first click is that of the
+            model without memory, bit by bit.
+    """
+
+    attention: MemoryAttention
+    prompt_encoder: Mapping[str, Tensor] | None = None
+    mask_decoder: Mapping[str, Tensor] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    from_first_click: bool = False
+
+    @property
+    def config(self) -> InteractionConfig:
+        """The architecture of the attention."""
+        return self.attention.config
+
+    def check_fit(self, network: SAM3D) -> None:
+        """Refuses a network with another token grid.
+
+        Raises:
+            CheckpointError: its embedding has other channels or another grid.
+        """
+        own, its = (self.config.channels, self.config.grid), (network.config.embedding_channels, network.config.grid)
+        if own != its:
+            raise CheckpointError(
+                f"The interaction memory is for embeddings of {own[0]} channels on {own[1]} tokens an edge; this model "
+                f"has {its[0]} on {its[1]}.",
+                "Choose the model that it was trained for, or train another: memorizing-sam3d train-memory",
+            )
+
+    def decoding_network(self, network: SAM3D) -> SAM3D:
+        """The network that decodes where memories are heard: the same image encoder, what was trained along replaced.
+
+        The network itself when nothing was.
+
+        Raises:
+            CheckpointError: the memory is for other embeddings.
+        """
+        self.check_fit(network)
+        if self.prompt_encoder is None and self.mask_decoder is None:
+            return network
+        with torch.device("meta"):
+            other = build_network(network.config)
+        other.image_encoder = network.image_encoder
+        for part in _REPLACEABLE:
+            state = getattr(self, part)
+            if state is None:
+                setattr(other, part, getattr(network, part))
+            else:
+                getattr(other, part).load_state_dict({k: v.clone() for k, v in state.items()}, strict=True, assign=True)
+        return other.eval().requires_grad_(False)
+
+
+def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3D,
+                            precision: Precision = "float16") -> None:  # fmt: skip
+    """Writes an interaction memory, bound to the image encoder of a network. A file that was there survives a failure.
+
+    Args:
+        path: the target, ``.safetensors``. network: the one it was trained with.
+        precision: ``float32``, ``float16`` or ``int8``.
+
+    Raises:
+        OutputError: it cannot be written there. CheckpointError: the weights are not finite, or do not fit the network.
+    """
+    memory.check_fit(network)
+    parts = {_ATTENTION: memory.attention.state_dict()}
+    parts |= {part: state for part in _REPLACEABLE if (state := getattr(memory, part)) is not None}
+    tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+    transposed = {
+        f"{name}.weight": 1 for name, module in network.named_modules() if isinstance(module, nn.ConvTranspose3d)
+    }
+    replaces = [part for part in parts if part != _ATTENTION]
+    texts: dict[str, Any] = {"config": memory.config.to_dict(), "training": dict(memory.facts), "replaces": replaces}
+    texts |= {"from_first_click": memory.from_first_click}
+    metadata = {key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in texts.items()}
+    metadata |= {"format": FORMAT, "format_version": str(FORMAT_VERSION), "precision": precision}
+    write_weights(path, tensors, metadata | {"encoder": encoder_fingerprint(network)}, precision, transposed)
+
+
+def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
+    """An interaction memory for a network.
+
+    Raises:
+        CheckpointError: missing, damaged, not ours, or made for the image encoder of another model.
+    """
+    file = _open(path)
+    if file.metadata.get("encoder") != encoder_fingerprint(network):
+        raise CheckpointError(
+            f"{path} was trained with another model: its memories mean nothing to this one's image encoder.",
+            "Choose the model that it was trained with, or train one for this: memorizing-sam3d train-memory",
+        )
+    config = InteractionConfig.from_dict(_json(file, "config", dict))
+    replaces = _json(file, "replaces", list)
+    if not all(part in _REPLACEABLE for part in replaces):
+        raise _contradicts(path)
+    with torch.device("meta"):
+        attention = MemoryAttention(config)
+    modules: dict[str, nn.Module] = {_ATTENTION: attention} | {part: getattr(network, part) for part in replaces}
+    expected = {f"{part}.{name}": t.shape for part in modules for name, t in modules[part].state_dict().items()}
+    tensors = file.read(expected)
+    states = {
+        part: {name.removeprefix(part + "."): t for name, t in tensors.items() if name.startswith(part + ".")}
+        for part in modules
+    }
+    attention.load_state_dict(states.pop(_ATTENTION), strict=True, assign=True)
+    attention.eval().requires_grad_(False)
+    memory = InteractionMemory(
+        attention, states.get("prompt_encoder"), states.get("mask_decoder"), _json(file, "training", dict),
+        _json(file, "from_first_click", bool),
+    )  # fmt: skip
+    memory.check_fit(network)
+    return memory
+
+
+def load_default_interaction_memory(network: SAM3D, folder: Path | None = None) -> InteractionMemory | None:
+    """The interaction memory that comes with this package for a network, or None when there is none.
+
+    A file ``interaction_memory_*.safetensors`` in Resources/Models belongs to the encoder whose fingerprint it carries;
+    of several, the last by name is taken.
+
+    Args:
+        folder: another folder to look in.
+
+    Raises:
+        CheckpointError: a file there is damaged.
+    """
+    files = sorted((folder or resource_path("Models")).glob(SHIPPED_FILES))
+    if not files:
+        return None
+    fingerprint = encoder_fingerprint(network)
+    fitting = [path for path in files if _open(path).metadata.get("encoder") == fingerprint]
+    return load_interaction_memory(fitting[-1], network) if fitting else None
+
+
+def _open(path: Path) -> WeightsFile:
+    file = WeightsFile(path)
+    if file.metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is no interaction memory of MemorizingSAM3D.", "Train one: memorizing-sam3d train-memory"
+        )
+    version = file.metadata.get("format_version", "none")
+    if version != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"{path} has the format version {version}; this program reads version {FORMAT_VERSION}.",
+            "Update MemorizingSAM3D.",
+        )
+    return file
+
+
+def _json(file: WeightsFile, key: str, kind: type) -> Any:
+    try:
+        value = json.loads(file.metadata[key])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise _contradicts(file.path) from error
+    if not isinstance(value, kind):
+        raise _contradicts(file.path)
+    return value
+
+
+def _contradicts(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} describes itself wrongly.", "The file is damaged or not ours: take another copy.")
