@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,9 +13,14 @@ from .cancellation import CancelToken
 from .errors import VolumeError
 from .geometry import CropGrid, Volume, resample_to_crop
 from .intensity import guess_modality, normalise
+from .memory.interaction import Interaction
+from .memory.interaction_config import DEFAULT_CAPACITY
+from .memory.interaction_recall import InteractionRecall
+from .memory.interaction_weights import InteractionMemory
 from .networks.image_encoder import ImageFeatures
 from .networks.sam3d import SAM3D
 from .prompts import Click
+from .recall.case_recall import CaseRecall, Recollection
 from .runtime import Runtime, choose_runtime
 
 PUBLISHED_SPACING_MM = 1.5
@@ -29,12 +34,20 @@ class Predictor:
         network: of either family; it is moved to the device and set to evaluation.
         runtime: device and precision; chosen automatically by default.
         embeddings: how many encoded crops are kept (least recently used goes first); 0 keeps none.
+        interaction_memory: what lets past clicks and their masks condition the embedding; None: nothing does.
+        bank_size: how many past interactions are heard, 1 to 256.
 
     Attributes:
         encodes: how many crops have been encoded so far.
+        case_recall: what remembered cases say about a first click; None: nothing is asked.
+
+    Raises:
+        CheckpointError: the interaction memory is for other embeddings than the network's.
     """
 
-    def __init__(self, network: SAM3D, runtime: Runtime | None = None, embeddings: int = 8) -> None:
+    def __init__(self, network: SAM3D, runtime: Runtime | None = None, embeddings: int = 8,
+                 interaction_memory: InteractionMemory | None = None,
+                 bank_size: int = DEFAULT_CAPACITY) -> None:  # fmt: skip
         self.runtime = runtime or choose_runtime()
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.runtime.device)
@@ -47,12 +60,20 @@ class Predictor:
         self._volume: Volume | None = None
         self._modality: str | None = None
         self._token: CancelToken | None = None
+        self._interactions = None
+        if interaction_memory is not None:
+            self._interactions = InteractionRecall(self.network, interaction_memory, self.runtime, bank_size)
+        self._remembering = self._interactions is not None
+        self.case_recall: CaseRecall | None = None
 
     @contextmanager
     def interruptible(self, token: CancelToken) -> Iterator[None]:
         """Within it, cancelling the token ends whatever the network computes, layer by layer, with CancelledError."""
         self._token = token
-        leaves = [module for module in self.network.modules() if not any(True for _ in module.children())]
+        modules = set(self.network.modules())
+        if self._interactions is not None:
+            modules |= self._interactions.modules()
+        leaves = [module for module in modules if not any(True for _ in module.children())]
         hooks = [leaf.register_forward_pre_hook(lambda *_: token.check()) for leaf in leaves]
         try:
             yield
@@ -60,6 +81,25 @@ class Predictor:
             self._token = None
             for hook in hooks:
                 hook.remove()
+
+    @property
+    def settings(self) -> Hashable:
+        """All that can be set and changes masks: the same prompts give the same mask under equal settings."""
+        interactions = self._interactions.bank.size if self._interactions is not None and self._remembering else None
+        return interactions, self.case_recall.settings if self.case_recall is not None else None
+
+    def set_interaction_memory(self, on: bool, bank_size: int | None = None) -> None:
+        """Turns the interaction memory on or off, or changes how many interactions are heard. Nothing is dropped.
+
+        Args:
+            on: without an interaction memory it stays off. bank_size: 1 to 256; None leaves it.
+
+        Raises:
+            ValueError: another size.
+        """
+        if self._interactions is not None and bank_size is not None and bank_size != self._interactions.bank.size:
+            self._interactions.resize(bank_size)
+        self._remembering = on and self._interactions is not None
 
     def _check(self) -> None:
         if self._token is not None:
@@ -91,6 +131,11 @@ class Predictor:
             raise VolumeError("There is no scan.", "Choose a scan first.")
         return self._volume
 
+    @property
+    def modality(self) -> str | None:
+        """Of the scan at hand, as recorded or guessed; None: not known."""
+        return self._modality
+
     def set_volume(self, volume: Volume) -> None:
         """Takes another scan; the cached crops of the last one are dropped. The scan at hand keeps them."""
         if volume is self._volume:
@@ -98,12 +143,18 @@ class Predictor:
         self._volume = volume
         self._modality = volume.modality or guess_modality(volume.array)
         self._cache.clear()
+        self._forget_bank()
 
     def forget_volume(self) -> None:
         """Lets go of the scan at hand and of its cached crops."""
         self._volume = None
         self._modality = None
         self._cache.clear()
+        self._forget_bank()
+
+    def _forget_bank(self) -> None:
+        if self._interactions is not None:
+            self._interactions.bank.clear()
 
     def features(self, grid: CropGrid) -> ImageFeatures:
         """The encoded crop, from the cache when it is there."""
@@ -122,7 +173,8 @@ class Predictor:
                 self._cache.popitem(last=False)
         return features
 
-    def logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None) -> np.ndarray:
+    def logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None,
+               memories: Sequence[Interaction] = ()) -> np.ndarray:  # fmt: skip
         """Logits on ``grid.coarser(output_size)``: (m, m, m) float32, positive inside the object.
 
         Native networks get all the clicks that lie in the crop; published ones the newest, as their authors advise
@@ -131,6 +183,8 @@ class Predictor:
         Args:
             clicks: in the order they were made; at least one of them in the crop.
             previous: (m, m, m) logits so far, or None.
+            memories: past interactions, the newest last; not heard while the interaction memory is off. Without them
+                the logits are those of the plain network.
         """
         inside = [click for click in clicks if grid.contains(click.ras)]
         if not self.network.uses_click_history:
@@ -141,11 +195,34 @@ class Predictor:
         features = self.features(grid)
         self._check()
         with torch.inference_mode(), self.runtime.autocast():
+            network: SAM3D = self.network
+            if self._interactions is not None and self._remembering:
+                network, features = self._interactions.heard(features, grid, memories)
             past = None if previous is None else torch.from_numpy(previous).to(device)[None, None]
-            logits = self.network.decode(
+            logits = network.decode(
                 features,
                 torch.from_numpy(coords.astype(np.float32))[None].to(device),
                 torch.tensor([labels], device=device),
                 past,
             )
         return logits[0, 0].float().cpu().numpy()
+
+    def recollect(self, grid: CropGrid, click: Click) -> Recollection | None:
+        """What remembered cases say about a click that a crop is centred on; None when they know nothing like it."""
+        if self.case_recall is None:
+            return None
+        return self.case_recall.recollect(self.features(grid), click.ras, self._modality)
+
+    def remember(self, grid: CropGrid, click: Click, logits: np.ndarray,
+                 memories: Sequence[Interaction] = ()) -> tuple[Interaction, ...]:  # fmt: skip
+        """The memories after one more click: those so far and its own, the last N. None while the memory is off.
+
+        Args:
+            grid: the crop. click: in it. logits: (m, m, m) on ``grid.coarser(m)`` that it led to. memories: so far.
+        """
+        if self._interactions is None or not self._remembering:
+            return ()
+        features = self.features(grid)
+        self._check()
+        with torch.inference_mode(), self.runtime.autocast():
+            return self._interactions.remember(features, grid, click, logits, memories)

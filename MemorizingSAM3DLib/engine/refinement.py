@@ -9,9 +9,11 @@ from scipy import ndimage
 
 from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_logits, refined_logits
 from .locality import accepted_region, hold_clicks
+from .memory.interaction import Interaction
 from .packed_mask import PackedMask
 from .predictor import Predictor
 from .prompts import Click
+from .recall.case_recall import Recollection
 from .zoom import MARGIN_VOXELS, better_grid, cut_faces, first_grid, grid_around, spacing_for
 
 MOST_FURTHER_CROPS = 6
@@ -29,6 +31,7 @@ class MaskState:
         mask: on the scan's grid. clicks: so far, in order. grid: the crop last looked through.
         logits: (m, m, m) on that crop, equal in sign to the mask there; None when another crop changed the mask.
         seen: all crops that decided a part of the mask, oldest first.
+        interactions: what is remembered of the last clicks, oldest first; nothing without an interaction memory.
     """
 
     mask: PackedMask = PackedMask()
@@ -36,6 +39,7 @@ class MaskState:
     grid: CropGrid | None = None
     logits: np.ndarray | None = None
     seen: tuple[CropGrid, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
 
 
 class ClickRefiner:
@@ -65,7 +69,7 @@ class ClickRefiner:
         else:
             grid = self._grid_for(state, click)
             old = state.logits if grid == state.grid and state.logits is not None else self._logits_of(state.mask, grid)
-            new = self.predictor.logits(grid, clicks, old)
+            new = self.predictor.logits(grid, clicks, old, state.interactions)
             position = grid.coarser(len(new)).ras_to_index(np.array(click.ras))
             region = accepted_region(old, new, position, click.positive)
         merged = new if old is None else np.where(region, new, old)
@@ -76,7 +80,8 @@ class ClickRefiner:
         mask = self._written(state.mask, grid, merged, region)
         # What was decided about an object that is gone says nothing about the next one.
         seen = () if old is None else tuple(other for other in state.seen if other != grid)
-        after = MaskState(mask, clicks, grid, merged, (*seen, grid))
+        interactions = self.predictor.remember(grid, click, merged, () if old is None else state.interactions)
+        after = MaskState(mask, clicks, grid, merged, (*seen, grid), interactions)
         if click.positive:
             after = self._continued(after)
         return replace(after, mask=self._with_clicked_voxels(after.mask, clicks))
@@ -85,6 +90,9 @@ class ClickRefiner:
         click = clicks[-1]
         predictor = self.predictor
         grid = first_grid(self.volume, click.ras, predictor.spacing_range, predictor.crop_size)
+        recollection = predictor.recollect(grid, click)
+        if recollection is not None:
+            return self._look_with(recollection, clicks)
         logits = predictor.logits(grid, clicks, None)
         for _ in range(_LOOKS - 1):
             better = better_grid(logits, grid, click.ras, predictor.spacing_range)
@@ -92,6 +100,13 @@ class ClickRefiner:
                 break
             grid, logits = better, predictor.logits(better, clicks, None)
         return grid, logits
+
+    def _look_with(self, recollection: Recollection, clicks: tuple[Click, ...]) -> tuple[CropGrid, np.ndarray]:
+        """A look that starts from what remembered cases say, in the crop that suits what they say."""
+        predictor = self.predictor
+        known = np.vstack([recollection.extent(), clicks[-1].ras])
+        grid = grid_around(known, predictor.spacing_range, predictor.crop_size)
+        return grid, predictor.logits(grid, clicks, recollection.logits(grid.coarser(predictor.output_size)))
 
     def _grid_for(self, state: MaskState, click: Click) -> CropGrid:
         predictor = self.predictor
@@ -128,7 +143,10 @@ class ClickRefiner:
         return not any(self.volume.contains(click.ras + step) for step in steps if step.any())
 
     def _continued(self, state: MaskState) -> MaskState:
-        """The mask followed beyond the faces at which crops cut it; only voxels that no crop has decided are added."""
+        """The mask followed beyond the faces at which crops cut it; only voxels that no crop has decided are added.
+
+        Past interactions are not heard there: they were made in other crops, and the mask itself says what to continue.
+        """
         assert state.grid is not None and state.logits is not None
         mask, seen = state.mask, state.seen
         waiting = cut_faces(state.logits > 0, state.grid, self.volume)

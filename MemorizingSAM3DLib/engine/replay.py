@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import replace
 
 from .geometry import Volume
@@ -31,7 +32,7 @@ class Replay:
         self.predictor, self.volume = predictor, volume
         self.starts = [PackedMask()] if starts is None else starts
         self._refiner = ClickRefiner(predictor)
-        self._states: OrderedDict[Prompts, MaskState] = OrderedDict()
+        self._states: OrderedDict[tuple[Hashable, Prompts], MaskState] = OrderedDict()
 
     def add_start(self, mask: PackedMask) -> int:
         """Keeps a mask to start from; the number is for :class:`Prompts`."""
@@ -51,19 +52,19 @@ class Replay:
 
     def _state_of(self, prompts: Prompts) -> MaskState:
         known = len(prompts.clicks)
-        while known > 0 and _first(prompts, known) not in self._states:
+        while known > 0 and self._key(prompts, known) not in self._states:
             known -= 1
         state = MaskState(self.starts[prompts.start])
         if known:
-            state = self._states[_first(prompts, known)]
-            self._states.move_to_end(_first(prompts, known))
+            state = self._states[self._key(prompts, known)]
+            self._states.move_to_end(self._key(prompts, known))
         for number in range(known, len(prompts.clicks)):
             state = self._refiner.refine(state, prompts.clicks[number])
-            self._states[_first(prompts, number + 1)] = state
+            self._states[self._key(prompts, number + 1)] = state
             while len(self._states) > STATES_KEPT:
                 self._states.popitem(last=False)
         return state
 
-
-def _first(prompts: Prompts, clicks: int) -> Prompts:
-    return replace(prompts, clicks=prompts.clicks[:clicks])
+    def _key(self, prompts: Prompts, clicks: int) -> tuple[Hashable, Prompts]:
+        # Under other settings the same prompts are another state; none is lost when a setting is changed and back.
+        return self.predictor.settings, replace(prompts, clicks=prompts.clicks[:clicks])

@@ -9,10 +9,13 @@ import numpy as np
 
 from .errors import VolumeError
 from .geometry import Box, Volume
+from .memory.case_memory import Added
+from .memory.interaction_weights import load_default_interaction_memory
 from .networks.sam3d import SAM3D
 from .packed_mask import NOWHERE, PackedMask
 from .predictor import Predictor
 from .prompts import Click, PromptHistory, Prompts
+from .recall.remembering import remember
 from .replay import Replay
 
 
@@ -24,7 +27,8 @@ class InteractiveSession:
     there, and states before it are reused. An edit that fails leaves everything as it was.
 
     Args:
-        model: a predictor, a network, or a checkpoint (path or registered name); None takes the shipped model.
+        model: a predictor, a network, or a checkpoint (path or registered name); None takes the shipped model. A
+            checkpoint comes with the interaction memory that is shipped for it, if there is one.
 
     Example:
         >>> session = InteractiveSession()
@@ -143,6 +147,19 @@ class InteractiveSession:
         start = self._replay.add_start(PackedMask.of(np.asarray(mask) != 0, Box.whole(mask.shape)))
         return self._take(self._history.edited(Prompts(start)))
 
+    def remember(self, structure: str = "") -> Added:
+        """Adds the mask, as it is now, to the predictor's case memory: the next case like it needs fewer clicks.
+
+        Args:
+            structure: its name, at most 64 characters; nothing of the patient belongs into it.
+
+        Raises:
+            EngineError: there is no case memory. VolumeError: the mask is empty. CaseMemoryError, OutputError: the
+                memory cannot be written; nothing has changed then.
+        """
+        self.predictor.set_volume(self.volume)
+        return remember(self.predictor, self._array, structure)
+
     def _take(self, history: PromptHistory) -> Box:
         """Makes a history the current one, if its mask can be computed."""
         volume = self.volume
@@ -161,5 +178,6 @@ def _predictor_of(model: SAM3D | str | Path | None) -> Predictor:
     if model is None or isinstance(model, (str, Path)):
         from .checkpoints import load, load_default
 
-        return Predictor((load_default() if model is None else load(model)).network)
+        network = (load_default() if model is None else load(model)).network
+        return Predictor(network, interaction_memory=load_default_interaction_memory(network))
     return Predictor(model)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,18 @@ class ImageFeatures(NamedTuple):
     embedding: Tensor
     skips: tuple[Tensor, ...] = ()
     image: Tensor | None = None
+
+
+class AttentionGuest(Protocol):
+    """Takes part in the attention of encoder blocks: remembered cases that are heard, or whoever notes keys and values.
+
+    Called for each attention block with its number, the tokens that enter it (B, N, width), its queries, keys and
+    values (B, heads, N, head_dim), its relative positions (made when asked for; None: there are none) and the output of
+    its own attention (B, heads, N, head_dim); returns the output that counts.
+    """
+
+    def __call__(self, block: int, tokens: Tensor, query: Tensor, key: Tensor, value: Tensor,
+                 bias: Callable[[], Tensor | None], local: Tensor) -> Tensor: ...  # fmt: skip
 
 
 def voxels_to_channels(x: Tensor, edge: int) -> Tensor:
@@ -81,11 +94,13 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return q, k, v
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, g, g, g, width) to the same shape."""
+    def forward(self, x: Tensor, guest: AttentionGuest | None = None, block: int = 0) -> Tensor:
+        """(B, g, g, g, width) to the same shape; a guest is told the block's number."""
         grid = x.shape[1]
         q, k, v = self.project(x.flatten(1, 3))
         out = self._attend(q, k, v, grid)
+        if guest is not None:
+            out = guest(block, x.flatten(1, 3), q, k, v, lambda: self._bias(q, grid), out)
         return self.proj(out.transpose(1, 2).flatten(2)).view_as(x)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, grid: int) -> Tensor:
@@ -102,6 +117,13 @@ class Attention(nn.Module):
             return attend(q, torch.cat([k, sink_k], 2), torch.cat([v, sink_v], 2), bias)
         return attend(q, k, v, dense_published_bias(q, self.tables, grid))
 
+    def _bias(self, q: Tensor, grid: int) -> Tensor | None:
+        if self.config.attention == "column":
+            return None
+        if self.config.relative_position == "decomposed":
+            return dense_decomposed_bias(q, self.tables, grid)
+        return dense_published_bias(q, self.tables, grid)
+
     @staticmethod
     def _attend_columns(q: Tensor, k: Tensor, v: Tensor, grid: int) -> Tensor:
         # One segment per (h, w) column along d; the outputs stay in the segments' order, as upstream leaves them.
@@ -115,6 +137,7 @@ class Block(nn.Module):
     def __init__(self, config: NetworkConfig, number: int) -> None:
         super().__init__()
         self.normed_stream = config.residual == "normed_stream"
+        self.number = number
         self.has_attention = number >= config.attention_from
         if self.has_attention:
             self.norm1 = nn.LayerNorm(config.width, eps=1e-6)
@@ -122,9 +145,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
         self.mlp = MLP(config.width, int(config.width * config.mlp_ratio))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, guest: AttentionGuest | None = None) -> Tensor:
         if self.has_attention:
-            x = x + self.attn(self.norm1(x))
+            x = x + self.attn(self.norm1(x), guest, self.number)
         if self.normed_stream:
             x = self.norm2(x)
             return x + self.mlp(x)
@@ -185,8 +208,12 @@ class ImageEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.encode(x).embedding
 
-    def encode(self, x: Tensor) -> ImageFeatures:
-        """The embedding together with the skip stem's features (none in the published families)."""
+    def encode(self, x: Tensor, guest: AttentionGuest | None = None) -> ImageFeatures:
+        """The embedding together with the skip stem's features (none in the published families).
+
+        Args:
+            guest: takes part in the attention; None: the plain encoder.
+        """
         tokens = self.patch_embed(x)
         skips: tuple[Tensor, ...] = ()
         if self.stem is not None:
@@ -194,7 +221,7 @@ class ImageEncoder(nn.Module):
             tokens = tokens + extra
         tokens = tokens + self.pos_embed
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = block(tokens, guest)
         image = None
         if not self.config.published:
             image = functional.avg_pool3d(x, self.config.image_size // self.config.output_size)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import NetworkConfig
-from .image_encoder import ImageEncoder, ImageFeatures
+from .image_encoder import AttentionGuest, ImageEncoder, ImageFeatures
 from .mask_decoder import MaskDecoder, NativeMaskDecoder
 from .prompt_encoder import NativePromptEncoder, PromptEncoder
 
@@ -27,9 +27,9 @@ class PublishedSAM3D(nn.Module):
         """Trained on the newest click and the previous logits only (SAM-Med3D issue 40)."""
         return False
 
-    def encode(self, image: Tensor) -> ImageFeatures:
-        """(1, 1, S, S, S) normalised crop -> features."""
-        return self.image_encoder.encode(image)
+    def encode(self, image: Tensor, guest: AttentionGuest | None = None) -> ImageFeatures:
+        """(1, 1, S, S, S) normalised crop -> features. A guest takes part in the encoder's attention."""
+        return self.image_encoder.encode(image, guest)
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
         """Logits (B, 1, 32, 32, 32) after the given clicks; zeros stand for the logits before the first click."""
@@ -57,9 +57,9 @@ class NativeSAM3D(nn.Module):
         """Trained on all clicks so far, and the previous logits."""
         return True
 
-    def encode(self, image: Tensor) -> ImageFeatures:
-        """(B, 1, S, S, S) normalised crops -> features."""
-        return self.image_encoder.encode(image)
+    def encode(self, image: Tensor, guest: AttentionGuest | None = None) -> ImageFeatures:
+        """(B, 1, S, S, S) normalised crops -> features. A guest takes part in the encoder's attention."""
+        return self.image_encoder.encode(image, guest)
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
         """Logits (B, 1, m, m, m) after the given clicks.

@@ -1,0 +1,220 @@
+"""The nearest remembered cases, through PyTorch or faiss behind one interface.
+
+Chosen from measurements (``memorizing-sam3d benchmark knn``; 2 CPU cores that others used as well, ms a call, k = 10):
+
+    rows     width  queries  torch   faiss, exact  faiss, inverted lists (recall)
+    1e3      256    1        0.02    0.01          -
+    1e5      256    1        17      46            0.02 (1.00), built in 7 s
+    1e5      256    512      971     3510          -
+    1e6      256    1        211     232           0.09 (1.00), built in 77 s
+    1e3      768    1        0.05    0.04          -
+    1e5      768    1        50      83            -
+    1e6      768    1        549     811           -
+
+So exact search goes through PyTorch everywhere (faiss's exact search on a GPU is slower than matmul and topk as well:
+1.5 against 9.8 ms, faiss issue 3045), and only memories of a million rows on a CPU are worth inverted lists. faiss is
+imported only then, or when it is asked for; on macOS only when it is asked for, as its wheels bring a second OpenMP
+there, which can end the process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .nearest_exact import faiss_candidates, torch_candidates, unit_rows
+from .nearest_inverted import InvertedLists
+
+Metric = Literal["cosine", "l2"]
+Backend = Literal["auto", "torch", "faiss", "faiss-ivf"]
+
+_MOST_GATHERED = 2**24  # numbers of candidates at a time: 64 MB
+INVERTED_FROM = 1_000_000  # rows, on a CPU: an exact search takes a quarter of a second and more
+
+
+class Neighbours(NamedTuple):
+    """(q, k') row numbers (int64) and distances (float32), nearest first; k' = min(k, rows that may be found)."""
+
+    indices: np.ndarray
+    distances: np.ndarray
+
+
+class SearchFacts(NamedTuple):
+    """How the search is done, for a status line.
+
+    Args:
+        backend: "torch", "faiss" or "faiss-ivf".
+        device: where.
+        recall: the part of the true neighbours that is found; 1 where the search is exact.
+        note: why it is not as it was asked for; empty if it is.
+    """
+
+    backend: str
+    device: str
+    recall: float = 1.0
+    note: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing can be missed."""
+        return self.backend != "faiss-ivf"
+
+    def __str__(self) -> str:
+        kind = "exact" if self.exact else f"approximate, recall {self.recall:.2f}"
+        return f"{self.backend} on {self.device}, {kind}" + (f" ({self.note})" if self.note else "")
+
+
+class NearestCases:
+    """Unit vectors, searched for the nearest to a query. Made anew whenever the vectors change.
+
+    Args:
+        vectors: (n, D), any float type; scaled to unit length. n may be 0. Float32 vectors of unit length are not
+            copied: leave them as they are.
+        metric: "cosine": 1 - cos, 0 to 2. "l2": the length of the difference, 0 to 2. The order is the same.
+        device: PyTorch's, where the vectors are held.
+        backend: "auto": see the module. "faiss-ivf" is approximate; all others are exact.
+
+    Attributes:
+        runtime: how the search is done.
+
+    Raises:
+        ValueError: vectors of another shape, not finite, or of length zero.
+    """
+
+    runtime: SearchFacts
+
+    def __init__(
+        self,
+        vectors: np.ndarray | Tensor,
+        metric: Metric = "cosine",
+        device: str | torch.device = "cpu",
+        backend: Backend = "auto",
+    ) -> None:
+        if metric not in get_args(Metric) or backend not in get_args(Backend):
+            raise ValueError(f"There is no metric {metric} or no backend {backend}.")
+        self._metric = metric
+        self._faiss: Any = None
+        self._gpu: Any = None
+        self._inverted: InvertedLists | None = None
+        self._rows, note = _on_device(unit_rows(_tensor(vectors)), torch.device(device))
+        where = self._rows.device
+        if backend == "auto":
+            large = where.type == "cpu" and len(self._rows) >= INVERTED_FROM
+            backend = "faiss-ivf" if large and sys.platform != "darwin" else "torch"
+        if backend != "torch" and len(self._rows):
+            self._faiss = _faiss()
+            if self._faiss is None:
+                backend, note = "torch", "faiss is not installed"
+        if self._faiss is not None:
+            self._rows = self._rows.cpu()  # faiss takes arrays, and brings them to its GPU itself
+            if backend == "faiss-ivf":
+                self._inverted = InvertedLists(self._faiss, self._rows)
+            elif where.type == "cuda" and hasattr(self._faiss, "StandardGpuResources"):
+                self._gpu = self._faiss.StandardGpuResources()
+            elif where.type == "cuda":
+                note = "this faiss has no GPU"
+        recall = self._inverted.recall if self._inverted else 1.0
+        device_name = "cuda" if self._gpu is not None else str(self._rows.device)
+        self.runtime = SearchFacts(backend, device_name, recall, note)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def width(self) -> int:
+        """D, the numbers of a vector."""
+        return self._rows.shape[1]
+
+    def search(self, queries: np.ndarray | Tensor, k: int, among: np.ndarray | None = None) -> Neighbours:
+        """The k nearest rows to each query.
+
+        Args:
+            queries: (q, D), any float type; scaled to unit length.
+            k: at least 1; fewer are found where there are fewer.
+            among: (n,) bool, the rows that may be found (:meth:`.case_memory.CaseMemory.matching`). Under it the search
+                is exact with every backend.
+
+        Returns:
+            row numbers and distances, (q, k') each, nearest first; of equally near ones the first row first.
+
+        Raises:
+            ValueError: queries or `among` of another shape, queries not finite or zero, or k below 1.
+        """
+        asked = unit_rows(_tensor(queries)).to(self._rows.device)
+        if asked.shape[1] != self.width:
+            raise ValueError(f"Queries have {asked.shape[1]} numbers, the vectors {self.width}.")
+        if k < 1:
+            raise ValueError("k is at least 1.")
+        if among is None:
+            allowed, rows = None, self._rows
+        else:
+            mask = np.asarray(among)
+            if mask.shape != (len(self),) or mask.dtype != bool:
+                raise ValueError(f"among is ({len(self)},) of bool, not {mask.shape} of {mask.dtype}.")
+            allowed = torch.from_numpy(np.flatnonzero(mask)).to(self._rows.device)
+            rows = self._rows[allowed]
+        k = min(k, len(rows))
+        if k == 0 or len(asked) == 0:
+            return Neighbours(np.zeros((len(asked), k), np.int64), np.zeros((len(asked), k), np.float32))
+        found = self._candidates(rows, asked, k) if allowed is None else allowed[torch_candidates(rows, asked, k)]
+        return self._ordered(asked, found, k)
+
+    def _candidates(self, rows: Tensor, asked: Tensor, k: int) -> Tensor:
+        if self._inverted is not None:
+            found = self._inverted.candidates(asked, k)
+            short = (found >= 0).sum(1) < k
+            if short.any():  # the lists that were searched held too few
+                found[short, :k] = torch_candidates(rows, asked[short], k)
+                found[short, k:] = -1
+            return found
+        if self._faiss is not None:
+            return faiss_candidates(self._faiss, rows, asked, k, self._gpu)
+        return torch_candidates(rows, asked, k)
+
+    def _ordered(self, asked: Tensor, found: Tensor, k: int) -> Neighbours:
+        """The k nearest of the candidates, by distances that do not suffer from 1 - cos for nearly equal vectors."""
+        found = found.sort(dim=1).values  # equal distances then stay in the order of the rows
+        few = max(1, _MOST_GATHERED // (found.shape[1] * self.width))
+        squared = torch.cat(
+            [
+                (self._gathered(near) - query[:, None]).square().sum(2)
+                for query, near in zip(asked.split(few), found.split(few), strict=True)
+            ]
+        )
+        squared[found < 0] = torch.inf
+        squared, order = squared.sort(dim=1, stable=True)
+        indices = found.gather(1, order)[:, :k]
+        distances = squared[:, :k].sqrt() if self._metric == "l2" else squared[:, :k] / 2
+        return Neighbours(indices.cpu().numpy(), distances.cpu().numpy())
+
+    def _gathered(self, rows: Tensor) -> Tensor:
+        if self._rows.device.type != "cpu":
+            return self._rows[rows]
+        # PyTorch would wake its threads for these few numbers, and wait for them: tens of milliseconds on a busy CPU.
+        return torch.from_numpy(self._rows.numpy()[rows.numpy()])
+
+
+def _tensor(values: np.ndarray | Tensor) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.detach()
+    # Arrays that may not be written to are copied: PyTorch does not know such a thing, and warns.
+    return torch.from_numpy(np.asarray(values, np.float32) if values.flags.writeable else np.array(values, np.float32))
+
+
+def _on_device(rows: Tensor, device: torch.device) -> tuple[Tensor, str]:
+    try:
+        return rows.to(device), ""
+    except torch.OutOfMemoryError:
+        return rows.cpu(), f"the memory of {device} is full"
+
+
+def _faiss() -> Any:
+    try:
+        return importlib.import_module("faiss")
+    except ImportError:
+        return None

@@ -1,0 +1,154 @@
+"""What the recall knows of an encoder: the mean of its features, and how alike crops of one structure are to it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from ..errors import CheckpointError
+from ..networks.config import NetworkConfig
+from ..networks.image_encoder import ImageFeatures
+from ..networks.sam3d import SAM3D
+from ..resources import resource_path
+from ..weights_file import WeightsFile
+from .descriptor import DESCRIPTOR_SIZE, projected, unit
+
+SHIPPED = "case_recall_v2.safetensors"
+_FORMAT, _VERSION = "memorizing-sam3d recall calibration", 1
+_LOCAL_SHARE = 0.5  # of the centre's appearance against the crop's layout; 0.8 and 1.2 told structures apart less well
+_MOST_VALUES = 2**22
+_REINSTALL = "Install MemorizingSAM3D again."
+
+
+class CropFacts(NamedTuple):
+    """What a descriptor is made of.
+
+    Attributes:
+        layout: (C, g, g, g) float32, the embedding. local: (L,) float32, the skip stem's features at the crop's centre,
+            all levels; L is 0 for networks without one.
+    """
+
+    layout: np.ndarray
+    local: np.ndarray
+
+    @classmethod
+    def of(cls, features: ImageFeatures) -> CropFacts:
+        """Of an encoded crop, batch 1."""
+        centres = []
+        for level in features.skips:
+            middle = level.shape[-1] // 2
+            near = slice(middle - 1, middle + 1)
+            centres.append(level[0, :, near, near, near].float().mean((1, 2, 3)).cpu().numpy())
+        local = np.concatenate(centres) if centres else np.zeros(0, np.float32)
+        return cls(features.embedding[0].float().cpu().numpy(), local)
+
+
+def descriptor_size(config: NetworkConfig) -> int:
+    """Numbers of a descriptor."""
+    return DESCRIPTOR_SIZE + sum(config.upscale_channels if config.stem_channels else ())
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Measured on training cases, once an encoder (``memorizing-sam3d memory calibrate``).
+
+    Attributes:
+        mean: (C, g, g, g) float32, the mean embedding of clicked crops.
+        local_mean, local_scale: (L,) float32, mean and standard deviation of :attr:`CropFacts.local`.
+        slope, middle: the probability that a remembered place of this cosine is one of the same structure is
+            1 / (1 + exp(-slope (cosine - middle))).
+        encoder: fingerprint of the encoder it was measured for; empty: none, the values are a cautious guess.
+    """
+
+    mean: np.ndarray
+    local_mean: np.ndarray
+    local_scale: np.ndarray
+    slope: float
+    middle: float
+    encoder: str = ""
+
+    def describe(self, features: ImageFeatures) -> np.ndarray:
+        """An encoded crop's descriptor, float32 of unit length: its layout, and what is at its centre."""
+        return self.describe_facts(CropFacts.of(features))
+
+    def describe_facts(self, facts: CropFacts) -> np.ndarray:
+        """:meth:`describe` of what was noted of a crop."""
+        layout = unit(projected(facts.layout - self.mean))
+        local = unit((facts.local - self.local_mean) / self.local_scale)
+        return unit(np.concatenate([layout, _LOCAL_SHARE * local]))
+
+    def probability(self, cosine: float) -> float:
+        """That a remembered place is one of the same structure."""
+        return 1 / (1 + math.exp(-self.slope * (cosine - self.middle)))
+
+    def save(self, path: Path) -> None:
+        """Writes it as safetensors, the mean in half precision."""
+        facts = {"slope": self.slope, "middle": self.middle, "encoder": self.encoder, "version": _VERSION}
+        arrays = {"mean": self.mean.astype(np.float16), "local_mean": self.local_mean, "local_scale": self.local_scale}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        save_file(tensors, path, {"format": _FORMAT, "facts": json.dumps(facts)})
+
+    @classmethod
+    def load(cls, path: Path, config: NetworkConfig) -> Calibration:
+        """Reads one.
+
+        Args:
+            config: of the network that it is for.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, something else, or for embeddings of another shape.
+        """
+        file = WeightsFile(path)
+        facts = _facts(file)
+        shape = (config.embedding_channels,) + (config.grid,) * 3
+        if math.prod(shape) > _MOST_VALUES:
+            raise CheckpointError(f"{path} is for other embeddings.", _REINSTALL)
+        local = torch.Size((descriptor_size(config) - DESCRIPTOR_SIZE,))
+        tensors = file.read({"mean": torch.Size(shape), "local_mean": local, "local_scale": local})
+        try:
+            numbers = float(facts["slope"]), float(facts["middle"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}).", _REINSTALL) from error
+        mean, local_mean, local_scale = (tensors[name].numpy() for name in ("mean", "local_mean", "local_scale"))
+        return cls(mean, local_mean, local_scale, *numbers, str(facts.get("encoder", "")))
+
+
+def calibration_for(network: SAM3D, encoder: str) -> Calibration:
+    """The shipped calibration when it is for this encoder; else a guess that asks for greater likeness.
+
+    The guess takes the embedding of an empty crop for the mean: what is the same in all crops is mostly the positions.
+
+    Args:
+        encoder: the network's fingerprint.
+
+    Raises:
+        CheckpointError: the shipped file is damaged.
+    """
+    config = network.config
+    try:
+        path: Path | None = resource_path("Models", SHIPPED)
+    except FileNotFoundError:
+        path = None
+    if path is not None and _facts(WeightsFile(path)).get("encoder") == encoder:
+        return Calibration.load(path, config)
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        empty = CropFacts.of(network.encode(torch.zeros(1, 1, *(config.image_size,) * 3, device=device)))
+    return Calibration(empty.layout, empty.local, np.ones_like(empty.local), 20.0, 0.85)
+
+
+def _facts(file: WeightsFile) -> dict[str, Any]:
+    try:
+        facts = json.loads(file.metadata["facts"])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{file.path} is no calibration of the case memory.", _REINSTALL) from error
+    if file.metadata.get("format") != _FORMAT or not isinstance(facts, dict):
+        raise CheckpointError(f"{file.path} is no calibration of the case memory.", _REINSTALL)
+    return facts

@@ -1,0 +1,153 @@
+"""The label-aware side of the case memory: where the clicked structure was in remembered cases like this one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..geometry import CropGrid
+from ..memory.case_memory import CaseMemory
+from ..memory.retrieval import NearestCases
+from ..networks.image_encoder import ImageFeatures
+from .calibration import Calibration
+from .structure_shape import ANCHORS, StructureShape
+
+DEFAULT_NEIGHBOURS = 5
+TRUSTED = 0.5  # probability from which the memory is heard at all
+_SHARPNESS = 0.05  # difference of cosines at which a neighbour counts e times less
+_KNOWN = 1e-3  # occupancies are kept this far from 0 and 1: a prior never forbids
+
+Point = tuple[float, float, float]
+
+
+class Match(NamedTuple):
+    """A remembered place like the clicked one: its case (row), its anchor, their cosine; weights add to 1."""
+
+    case: int
+    anchor: int
+    cosine: float
+    weight: float
+
+
+class Recollection(NamedTuple):
+    """What the memory says about a click.
+
+    Attributes:
+        structure: the name that the remembered cases had, or empty.
+        probability: that the clicked structure is this one.
+        shapes: of the matches, with the place of each shape's centre, RAS mm, and its weight.
+        ids: of the cases that took part.
+    """
+
+    structure: str
+    probability: float
+    shapes: tuple[tuple[StructureShape, np.ndarray, float], ...]
+    ids: tuple[str, ...]
+
+    def occupancy(self, grid: CropGrid) -> np.ndarray:
+        """Where the structure should be: 0..1, float32, on the cells of a grid, axes (R, A, S)."""
+        return np.sum([weight * shape.drawn(grid, centre) for shape, centre, weight in self.shapes], axis=0)
+
+    def logits(self, grid: CropGrid) -> np.ndarray:
+        """:meth:`occupancy` as logits, for the network to start from."""
+        p = self.occupancy(grid).clip(_KNOWN, 1 - _KNOWN)
+        return np.log(p / (1 - p)).astype(np.float32)
+
+    def extent(self) -> np.ndarray:
+        """(2, 3) RAS mm: the corners of the box in which the structure is as likely as not."""
+        centre = np.sum([weight * place for _, place, weight in self.shapes], axis=0)
+        widest = max(shape.extent_mm + 2 * float(np.abs(place - centre).max()) for shape, place, _ in self.shapes)
+        r, a, s = centre.tolist()
+        grid = CropGrid((r, a, s), widest / 48, 48)
+        p = self.occupancy(grid)
+        cells = np.argwhere(p >= min(0.5, 0.9 * float(p.max())))
+        return grid.index_to_ras(np.stack([cells.min(axis=0) - 0.5, cells.max(axis=0) + 0.5]))
+
+
+class CaseRecall:
+    """Asks a case memory about clicks.
+
+    Args:
+        memory: with a structure's mask and anchors in every case (:mod:`.case_content_of`).
+        calibration: of the encoder that wrote it.
+        neighbours: how many cases are listened to.
+        structure: only cases of this name are; None: all.
+    """
+
+    def __init__(self, memory: CaseMemory, calibration: Calibration, neighbours: int = DEFAULT_NEIGHBOURS,
+                 structure: str | None = None) -> None:  # fmt: skip
+        self.memory, self.calibration = memory, calibration
+        self.neighbours, self.structure = neighbours, structure
+        self._index: NearestCases | None = None
+        self._revision = -1
+
+    @property
+    def settings(self) -> Hashable:
+        """All that changes what is recollected."""
+        return id(self.memory), self.memory.revision, self.neighbours, self.structure
+
+    def recollect(self, features: ImageFeatures, ras: Point, modality: str | None = None) -> Recollection | None:
+        """What the memory says, or None when it knows nothing like this place.
+
+        Args:
+            features: of the crop around the click. ras: the click, RAS mm.
+            modality: of the scan; cases of other modalities are passed over. None: not known.
+        """
+        matches = self.matches(features, modality)
+        if not matches:
+            return None
+        probability = self.calibration.probability(matches[0].cosine)
+        if probability < TRUSTED:
+            return None
+        memory = self.memory
+        name, matches = self._of_one_structure(matches)
+        cells, anchors, masks = (memory.stacked(n) for n in ("prior.cell", "prior.anchors", "mask"))
+        shapes = []
+        for case, anchor, _, weight in matches:
+            shape = StructureShape(masks[case], float(cells[case, 0]), anchors[case])
+            shapes.append((shape, np.asarray(ras) - anchors[case, anchor], weight))
+        return Recollection(name, probability, tuple(shapes), tuple(memory.ids[match.case] for match in matches))
+
+    def matches(self, features: ImageFeatures, modality: str | None = None) -> list[Match]:
+        """The remembered places most like the crop's centre, one a case, best first."""
+        index = self._current_index()
+        if index is None:
+            return []
+        query = self.calibration.describe(features)
+        among = None
+        if self.structure is not None or modality:
+            among = np.repeat(self.memory.matching(self.structure, modality), ANCHORS)
+        found = index.search(query[None], self.neighbours * ANCHORS, among)
+        best: dict[int, tuple[int, float]] = {}
+        for row, distance in zip(found.indices[0].tolist(), found.distances[0].tolist(), strict=True):
+            best.setdefault(row // ANCHORS, (row % ANCHORS, 1 - distance))
+        chosen = list(best.items())[: self.neighbours]
+        return _weighted([(case, anchor, cosine) for case, (anchor, cosine) in chosen])
+
+    def _current_index(self) -> NearestCases | None:
+        if len(self.memory) == 0:
+            return None
+        if self._index is None or self._revision != self.memory.revision:
+            self._revision = self.memory.revision
+            vectors = self.memory.stacked("prior.descriptors")
+            self._index = NearestCases(vectors.reshape(-1, vectors.shape[-1]))
+        return self._index
+
+    def _of_one_structure(self, matches: Sequence[Match]) -> tuple[str, list[Match]]:
+        """The name with most weight and its matches: the shapes of two structures have no mean."""
+        names = [self.memory.cases[match.case].facts.structure for match in matches]
+        votes = {name: sum(m.weight for m, n in zip(matches, names, strict=True) if n == name) for name in names}
+        winner = max(votes, key=lambda name: votes[name])
+        kept = [(m.case, m.anchor, m.cosine) for m, n in zip(matches, names, strict=True) if n == winner]
+        return winner, _weighted(kept)
+
+
+def _weighted(found: Sequence[tuple[int, int, float]]) -> list[Match]:
+    if not found:
+        return []
+    cosines = np.array([cosine for _, _, cosine in found])
+    weights = np.exp((cosines - cosines.max()) / _SHARPNESS)
+    weights /= weights.sum()
+    return [Match(case, anchor, cosine, w) for (case, anchor, cosine), w in zip(found, weights.tolist(), strict=True)]
