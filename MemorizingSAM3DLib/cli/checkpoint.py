@@ -161,7 +161,10 @@ def download(
     """
     from ..engine.registry import known_models
 
-    path = _fetch_with_bar(known_models().find(name), cache, allow_unverified)
+    entry = known_models().find(name)
+    if not entry.shipped:
+        typer.echo(f"{entry.title}, licence {entry.licence}, from {entry.url}", err=True)
+    path = _fetch_with_bar(entry, cache, allow_unverified)
     typer.echo(f"{name} is in {path}")
 
 

@@ -99,7 +99,8 @@ def load(
         if expected is not None and facts.sha256 != expected.lower():
             raise CheckpointError(
                 f"The SHA-256 of {path} is wrong: the file was changed or damaged.",
-                f"Remove it and fetch it again: memorizing-sam3d checkpoint download {entry.name}"
+                f"Remove it and download it again: Models in Slicer's panel, or memorizing-sam3d checkpoint download "
+                f"{entry.name}."
                 if entry and not entry.shipped
                 else "Copy it or install it again.",
             )
@@ -214,7 +215,7 @@ def _locate(source: str | Path, cache: Path | None) -> tuple[Path, ModelEntry | 
         if not path.is_file():
             raise CheckpointError(
                 f"{entry.title} is not on this computer yet.",
-                f"Fetch it: memorizing-sam3d checkpoint download {entry.name}",
+                f"Download it: Models in Slicer's panel, or memorizing-sam3d checkpoint download {entry.name}.",
             )
         return path, entry
     path = Path(source).expanduser()

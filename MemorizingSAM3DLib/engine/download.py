@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,10 +23,14 @@ Progress = Callable[[int, "int | None"], None]
 """Called with the bytes so far and the bytes in all (None: not known). What it raises stops the download."""
 
 CACHE_VARIABLE = "MEMORIZING_SAM3D_CACHE"
+_ANOTHER_FOLDER = f"choose another folder for models (in Slicer's settings, or by {CACHE_VARIABLE})"
 _HEADROOM = 32 * 2**20  # bytes left free on the disk beside the download
 _TRIES = 4
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces
 _PIECE = 1 << 16
+_WAIT = 0.1  # seconds between two looks whether another download of the same file has ended
+_running: set[Path] = set()
+_one_at_a_time = threading.Condition()
 
 
 class CachedModel(NamedTuple):
@@ -65,7 +71,8 @@ def fetch(
 ) -> Path:
     """The model's file, downloaded if it is not there yet. A download that broke off goes on where it stopped.
 
-    The file gets its name only when it is complete and its SHA-256 is right.
+    The file gets its name only when it is complete and its SHA-256 is right. A second call for the same file waits for
+    the first one.
 
     Args:
         entry: from the registry.
@@ -89,19 +96,25 @@ def fetch(
     pooch.get_logger().setLevel(logging.WARNING)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(entry.url, _pooch_hash(entry), target.name, target.parent, downloader=download)
+        with _alone(target, download):
+            pooch.retrieve(entry.url, _pooch_hash(entry), target.name, target.parent, downloader=download)
     except ValueError as error:  # pooch's word for a wrong hash; it has removed the file
         raise CheckpointError(
             f"What {entry.url} sent is not {entry.title}: its SHA-256 is wrong, and it was removed.",
             "Try again; if that fails too, the file was replaced at its source: do not use it.",
         ) from error
     except OSError as error:
-        kept = f" {_megabytes(part.stat().st_size)} are kept: the next try goes on from there." if part.exists() else ""
+        kept = f" {_megabytes(size)} are kept: the next try goes on from there." if (size := _size(part)) else ""
         raise CheckpointError(
             f"The model cannot be written to {target.parent} ({error.strerror or error}).{kept}",
-            f"Make room or permit writing there, or set {CACHE_VARIABLE} to another folder.",
+            f"Make room or permit writing there, or {_ANOTHER_FOLDER}.",
         ) from error
     return target
+
+
+def part_size(entry: ModelEntry, cache: Path | None = None) -> int:
+    """Bytes of a download that broke off and can go on; 0 when there is none."""
+    return 0 if entry.shipped else _size(_part(model_path(entry, cache)))
 
 
 def cached_models(cache: Path | None = None, registry: Registry | None = None) -> list[CachedModel]:
@@ -111,7 +124,7 @@ def cached_models(cache: Path | None = None, registry: Registry | None = None) -
         files = [] if entry.shipped else _files_of(entry, cache)
         if files:
             path = model_path(entry, cache)
-            found.append(CachedModel(entry, path, sum(file.stat().st_size for file in files), path in files))
+            found.append(CachedModel(entry, path, sum(map(_size, files)), path in files))
     return found
 
 
@@ -130,9 +143,9 @@ def remove(entry: ModelEntry, cache: Path | None = None) -> int:
         )
     freed = 0
     for file in files:
-        size = file.stat().st_size
+        size = _size(file)
         try:
-            file.unlink()
+            file.unlink(missing_ok=True)
         except OSError as error:
             raise CheckpointError(
                 f"{file} cannot be removed ({error.strerror}).", "Close the programs that use it."
@@ -171,8 +184,18 @@ class _ResumableDownload:
                     raise self._broken_off(failure) from error
         else:
             raise self._broken_off(failure) from failure
-        os.replace(self.part, output_file)
+        try:
+            os.replace(self.part, output_file)
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"{self.part} was removed while {self.entry.title} was downloaded.", "Download it again."
+            ) from error
         self.tag.unlink(missing_ok=True)
+
+    def waiting(self) -> None:
+        """Tells how much there is, for whoever wants to stop a download that waits for another one."""
+        if self.progress is not None:
+            self.progress(self._have(), self.entry.size)
 
     def _go_on(self, url: str) -> None:
         have = self._have()
@@ -207,7 +230,7 @@ class _ResumableDownload:
                 raise requests.ConnectionError("the connection ended early")
 
     def _have(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
+        return _size(self.part)
 
     def _forget(self) -> None:
         self.part.unlink(missing_ok=True)
@@ -227,7 +250,7 @@ class _ResumableDownload:
         if free < needed + _HEADROOM:
             raise CheckpointError(
                 f"{self.entry.title} needs {_megabytes(needed)}, but {self.target.parent} has {_megabytes(free)} left.",
-                f"Make room, or set {CACHE_VARIABLE} to a folder on another disk.",
+                f"Make room, or {_ANOTHER_FOLDER}.",
             )
 
     def _broken_off(self, reason: Exception | None) -> CheckpointError:
@@ -245,6 +268,23 @@ class _ResumableDownload:
         )
 
 
+@contextmanager
+def _alone(target: Path, download: _ResumableDownload) -> Iterator[None]:
+    """One download of a file at a time: a cancelled one may hang on its connection for a while, and both would write
+    to the same part."""
+    with _one_at_a_time:
+        while target in _running:
+            _one_at_a_time.wait(_WAIT)
+            download.waiting()
+        _running.add(target)
+    try:
+        yield
+    finally:
+        with _one_at_a_time:
+            _running.discard(target)
+            _one_at_a_time.notify_all()
+
+
 def _part(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
@@ -257,6 +297,14 @@ def _files_of(entry: ModelEntry, cache: Path | None) -> list[Path]:
     target = model_path(entry, cache)
     converted = sorted(target.parent.glob(f"{target.stem}.{'[0-9a-f]' * 16}.safetensors"))
     return [file for file in (target, _part(target), _tag(target), *converted) if file.is_file()]
+
+
+def _size(file: Path) -> int:
+    """Bytes; 0 for a file that is not there, or is just being renamed by a download."""
+    try:
+        return file.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _pooch_hash(entry: ModelEntry) -> str | None:

@@ -44,6 +44,14 @@ class StatusView(Protocol):
     def interactionMemory(self) -> str: ...
 
 
+class Polled(Protocol):
+    """Something whose results come from a thread of its own, when the main thread asks for them."""
+
+    wakeUp: Signal
+
+    def poll(self, wait: float = 0.0) -> bool: ...
+
+
 class Controller(Protocol):
     """Scan, segmentation, points and work, on the main thread. The panel hears of every change through the signals."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import qt
 
 from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.interface import Controller
+from MemorizingSAM3DLib.ui.interface import Polled
 
 _WAIT = 0.004  # seconds; short enough that views stay fluent
 _INTERVAL = 1  # millisecond
@@ -13,14 +13,14 @@ _INTERVAL_AFTER_ERROR = 1000
 
 
 class PollTimer:
-    """Polls the controller while anything is outstanding, and not a moment longer.
+    """Polls a controller while anything is outstanding, and not a moment longer.
 
     Slicer's event loop may hold Python's global lock while it waits for events, and then the worker's thread stands
     still. It runs while Python code on the main thread waits: hence a poll that waits, again and again, and not a slow
     timer with a poll that returns at once.
     """
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Polled) -> None:
         self._controller = controller
         self._connections = Connections()
         self._timer = qt.QTimer()

@@ -9,6 +9,7 @@ import slicer
 
 from MemorizingSAM3DLib.engine.resources import resource_path
 from MemorizingSAM3DLib.scene.model_choice import ModelChoice
+from MemorizingSAM3DLib.scene.signals import Signal
 
 PREFIX = "MemorizingSAM3D/"
 MODEL = f"{PREFIX}Model"
@@ -21,6 +22,9 @@ MEMORY_FOLDER = f"{PREFIX}MemoryFolder"
 
 A_FILE = "file"
 """The value of MODEL when the model is the file of MODEL_FILE."""
+
+modelChosen = Signal()
+"""Emitted when the model was chosen elsewhere than on the settings page, which writes its own values."""
 
 
 class NamedModel(NamedTuple):
@@ -41,11 +45,39 @@ def namedModels() -> list[NamedModel]:
     return [NamedModel(model["name"], model["title"], model["url"] is None) for model in document["models"]]
 
 
+def ownModelFile() -> str:
+    """The file of the user's own that is offered as a model, "" for none."""
+    return slicer.util.settingsValue(MODEL_FILE, "", converter=str)
+
+
+def chooseModel(model: str) -> None:
+    """Sets the model: a registered name, or "" for the one that is shipped."""
+    _set({MODEL: model})
+
+
+def chooseModelFile(path: str) -> None:
+    """Sets a file of the user's own as the model."""
+    _set({MODEL_FILE: path, MODEL: A_FILE})
+
+
+def forgetModelFile() -> None:
+    """Offers the user's own file no more; if it was the model, the one that is shipped takes its place."""
+    isChosen = slicer.util.settingsValue(MODEL, "", converter=str) == A_FILE
+    _set({MODEL_FILE: "", **({MODEL: ""} if isChosen else {})})
+
+
+def _set(values: dict[str, str]) -> None:
+    store = slicer.app.userSettings()
+    for key, value in values.items():
+        store.setValue(key, value)
+    modelChosen.emit()
+
+
 def chosenModel() -> ModelChoice:
     """What the user has set, or the defaults."""
     model = slicer.util.settingsValue(MODEL, "", converter=str)
     if model == A_FILE:
-        model = slicer.util.settingsValue(MODEL_FILE, "", converter=str)
+        model = ownModelFile()
     return ModelChoice(
         model=model,
         device=slicer.util.settingsValue(DEVICE, "auto", converter=str),

@@ -8,10 +8,14 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from MemorizingSAM3DLib.engine.errors import EngineError
 from MemorizingSAM3DLib.engine.resources import resource_path
+from MemorizingSAM3DLib.scene.model_manager import ModelManager
 from MemorizingSAM3DLib.ui import settings
 from MemorizingSAM3DLib.ui.availability import asToolTip, setAvailable
 from MemorizingSAM3DLib.ui.connections import Connections
+from MemorizingSAM3DLib.ui.installation_row import InstallationRow
+from MemorizingSAM3DLib.ui.models_dialog import ModelsDialog
 
 PAGE = "MemorizingSAM3D"
 _PAGE_OBJECT = "MemorizingSAM3DSettings"
@@ -37,20 +41,31 @@ class SettingsPanel:
         self.page = slicer.util.loadUI(str(resource_path("UI", "Settings.ui")))
         self._ui = slicer.util.childWidgetVariables(self.page)
         self._connections = Connections()
+        self._models: ModelsDialog | None = None
+        self._fillModels()
         self._fillLists()
         self._setToolTips()
         self._register()
-        self._connections.toWidget(self._ui.modelComboBox, "currentIndexChanged(int)", self._refreshModelFile)
+        self._installation = InstallationRow(self._ui)
+        self._connections.toWidget(self._ui.modelComboBox, "currentIndexChanged(int)", self._refreshModelState)
+        self._connections.toWidget(self._ui.modelsButton, "clicked()", self._openModels)
+        settings.modelChosen.connect(self._showChosenModel)
+        # Slicer's dialog owns the page, and takes it away when it goes.
+        self.page.connect("destroyed()", lambda: settings.modelChosen.disconnect(self._showChosenModel))
         self._connections.toWidget(self._ui.cacheSizeButton, "clicked()", self._measureCache)
-        self._refreshModelFile()
+        self._refreshModelState()
 
-    def _fillLists(self) -> None:
-        ui = self._ui
+    def _fillModels(self) -> None:
+        combo = self._ui.modelComboBox
         for model in settings.namedModels():
             # The shipped model is stored as "", so that another version's shipped model takes its place.
             title = _("{title} (comes with the extension)").format(title=model.title) if model.shipped else model.title
-            ui.modelComboBox.addItem(title, "" if model.shipped else model.name)
-        ui.modelComboBox.addItem(_("A file"), settings.A_FILE)
+            combo.addItem(title, "" if model.shipped else model.name)
+        if path := settings.ownModelFile():
+            combo.addItem(_("{name} (your file)").format(name=Path(path).name), settings.A_FILE)
+
+    def _fillLists(self) -> None:
+        ui = self._ui
         ui.deviceComboBox.addItem(_("Automatic: the GPU if there is one"), "auto")
         ui.deviceComboBox.addItem(_("GPU (CUDA)"), "cuda")
         ui.deviceComboBox.addItem(_("CPU"), "cpu")
@@ -60,6 +75,7 @@ class SettingsPanel:
 
     def _setToolTips(self) -> None:
         ui = self._ui
+        setAvailable(ui.modelsButton, _("Download and remove models, or use a file of your own."))
         for control in (ui.modelComboBox, ui.deviceComboBox, ui.precisionComboBox, ui.threadsSpinBox,
                         ui.cacheFolderEdit, ui.memoryFolderEdit, ui.cacheSizeButton):  # fmt: skip
             control.toolTip = asToolTip(control.toolTip)
@@ -70,7 +86,6 @@ class SettingsPanel:
         path = str(qt.SIGNAL("currentPathChanged(QString)"))
         for key, control, name, signal in (
             (settings.MODEL, ui.modelComboBox, "currentUserDataAsString", index),
-            (settings.MODEL_FILE, ui.modelFileEdit, "currentPath", path),
             (settings.DEVICE, ui.deviceComboBox, "currentUserDataAsString", index),
             (settings.PRECISION, ui.precisionComboBox, "currentUserDataAsString", index),
             (settings.THREADS, ui.threadsSpinBox, "value", str(qt.SIGNAL("valueChanged(int)"))),
@@ -79,11 +94,42 @@ class SettingsPanel:
         ):
             self.page.registerProperty(key, control, name, signal)
 
-    def _refreshModelFile(self) -> None:
-        ui = self._ui
-        isFile = ui.modelComboBox.currentUserDataAsString == settings.A_FILE
-        reason = None if isFile else _("Choose 'A file' as the model to use one of your own.")
-        setAvailable(ui.modelFileEdit, _("The file of the model, if it is one of your own."), reason)
+    def _openModels(self) -> None:
+        if self._models is None or not self._models.isOpen:
+            self._models = ModelsDialog(self.page.window())
+        self._models.show()
+
+    def _showChosenModel(self) -> None:
+        """The model was chosen in another window, which has written the settings already."""
+        combo = self._ui.modelComboBox
+        chosen = settings.chosenModel().model
+        wasBlocked = combo.blockSignals(True)  # rows that come and go are no choice of the user
+        combo.clear()
+        self._fillModels()
+        isFile = bool(chosen) and chosen == settings.ownModelFile()
+        combo.currentUserDataAsString = settings.A_FILE if isFile else chosen
+        combo.blockSignals(wasBlocked)
+        self._refreshModelState()
+
+    def _refreshModelState(self) -> None:
+        self._ui.modelStateLabel.setText(self._whatToDo())
+        self._ui.modelStateLabel.setVisible(bool(self._ui.modelStateLabel.text))
+
+    def _whatToDo(self) -> str:
+        """What the user still has to do before the chosen model can segment; "" for nothing."""
+        choice = settings.chosenModel()
+        if not choice.model:
+            return ""
+        if choice.model == settings.ownModelFile():
+            return "" if Path(choice.model).is_file() else _("There is no file {path} any more.").format(
+                path=choice.model)  # fmt: skip
+        try:
+            models = ModelManager(choice.cacheFolder).models()
+        except EngineError as error:
+            return str(error)
+        if any(model.entry.name == choice.model and model.path.is_file() for model in models):
+            return ""
+        return _("It is not on this computer yet. Press Models to download it.")
 
     def _measureCache(self) -> None:
         ui = self._ui
