@@ -17,7 +17,10 @@ from typer.core import TyperGroup
 from ..engine.errors import EngineError
 
 # Modules of this folder, in the order of the help. Each has ``register(app)``, which adds its command or group.
-_MODULES = ("segment", "demo", "train", "distill", "data", "evaluate", "benchmark", "checkpoint")
+_MODULES = (
+    "segment", "demo", "train", "train_memory", "distill", "data", "evaluate", "experiment", "benchmark", "memory",
+    "memory_filling", "checkpoint",
+)  # fmt: skip
 
 
 class _Commands(TyperGroup):

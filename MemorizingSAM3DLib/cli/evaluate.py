@@ -38,6 +38,17 @@ def evaluate(
     baseline_loop: Annotated[
         str, typer.Option(help="same: the model's clicks. own: besides, clicks on the tools' own errors.")
     ] = "same",
+    interaction_memory: Annotated[
+        str | None,
+        typer.Option(help="Past clicks and masks: on, off, or a file of train-memory.", show_default="on if there is"),
+    ] = None,
+    memory_off: Annotated[
+        bool, typer.Option("--memory-off", help="Keep the decoder that was trained with the memory, hear nothing.")
+    ] = False,
+    bank_size: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Past interactions that are heard.", show_default="as trained")
+    ] = None,
+    cases: Annotated[str | None, typer.Option(help="So many cases of each dataset: 3, or 10%.")] = None,
     minimum_ml: Annotated[float, typer.Option(min=0, help="Smaller structures are left out.")] = 1.0,
     dice_only: Annotated[str, typer.Option(help="Datasets with nominal voxel sizes, which get no NSD.")] = "acdc",
     workers: Annotated[int, typer.Option(min=1, help="Processes. Times a click are those of one only with 1.")] = 1,
@@ -56,6 +67,8 @@ def evaluate(
     memorizing-sam3d evaluate --manifest data/manifest.json --split val --clicks 5 --out results
 
     memorizing-sam3d evaluate --manifest data/manifest.json --labels-per-case 2 --baselines --workers 2 --out results
+
+    memorizing-sam3d evaluate --manifest data/manifest.json --clicks 150 --interaction-memory off --out without
     """
     import time
     from dataclasses import asdict
@@ -77,7 +90,8 @@ def evaluate(
     from ..learning.evaluation_run import case_tasks, identity, run_evaluation
     from ..learning.evaluation_workers import Job, ModelSource
     from ..learning.finished_structures import FinishedStructures
-    from ..learning.manifest import DataError, select
+    from ..learning.manifest import DataError, select, some_of_each_dataset
+    from ..learning.memory_choice import OFF, MemoryChoice
     from ..learning.report import failures_json, write_results
     from ..learning.summary import summarise
 
@@ -85,12 +99,14 @@ def evaluate(
         raise typer.BadParameter(f"{baseline_loop} is none of {', '.join(_LOOPS)}.", param_hint="--baseline-loop")
     if baseline_loop == "own" and not baselines:
         raise typer.BadParameter("--baseline-loop own needs --baselines.", param_hint="--baseline-loop")
+    if memory_off and interaction_memory in (None, OFF):
+        raise typer.BadParameter("It needs an --interaction-memory to keep the decoder of.", param_hint="--memory-off")
     started = time.monotonic()
     console = Console(highlight=False)
     collection = Collection.open(manifest)
     chosen = _names(datasets)
     _refuse_unknown(chosen or [], collection.entries)
-    entries = select(collection.entries, split, chosen, not include_nc)
+    entries = some_of_each_dataset(select(collection.entries, split, chosen, not include_nc), cases, seed)
     if not entries:
         raise DataError(f"No case of {manifest} matches.", "Check --split and --datasets.")
     _prepare(out)
@@ -101,11 +117,12 @@ def evaluate(
         own_clicks=baseline_loop == "own",
     )  # fmt: skip
     source = CaseSource(collection, cache_folder() / "packs")
-    job = Job(ModelSource(model, device, _threads(workers)), source, options, tools)
-    checkpoint, predictor = job.model.load()
-    _announce(console, checkpoint, predictor)
+    memory = MemoryChoice(interaction_memory, not memory_off, bank_size)
+    job = Job(ModelSource(model, device, _threads(workers), memory), source, options, tools)
+    checkpoint, predictor, about_memory = job.model.load()
+    _announce(console, checkpoint, predictor, about_memory)
     tasks = case_tasks(source, entries, options, _names(dice_only) or [])
-    finished = FinishedStructures(out, identity(checkpoint.sha256, predictor, options, tools), restart)
+    finished = FinishedStructures(out, identity(checkpoint.sha256, predictor, options, tools, about_memory), restart)
     if finished.replaced:
         console.print("[yellow]The folder held another evaluation (model or options differ); it is replaced.[/yellow]")
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -121,9 +138,9 @@ def evaluate(
     document = {
         "format": "memorizing-sam3d-evaluation",
         "version": 1,
-        "model": _model_facts(checkpoint, model),
+        "model": {**_model_facts(checkpoint, model), "interaction_memory": about_memory},
         "options": {**asdict(options), "split": split, "datasets": chosen, "dice_only": _names(dice_only) or [],
-                    "include_nc": include_nc},
+                    "include_nc": include_nc, "cases": cases},
         "environment": _environment(job, predictor, workers, time.monotonic() - started, outcome.resumed),
         **summarise(outcome.results, clicks, tools, seed),
         "failures": failures_json(outcome.failures),
@@ -175,11 +192,14 @@ def _threads(workers: int) -> int | None:
     return None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
 
 
-def _announce(console: Console, checkpoint: Checkpoint, predictor: Predictor) -> None:
+def _announce(console: Console, checkpoint: Checkpoint, predictor: Predictor, memory: dict[str, Any] | None) -> None:
     name = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name
     console.print(f"Model: {name} ({checkpoint.config.family}). Device: {predictor.runtime.description}.")
     if predictor.runtime.warning:
         console.print(f"[yellow]{predictor.runtime.warning}[/yellow]")
+    if memory is not None:
+        heard = f"the last {memory['bank_size']} are heard" if memory["heard"] else "not heard, its decoder alone"
+        console.print(f"Interaction memory: {memory['file']} ({memory['kinds']}), {heard}.")
 
 
 def _model_facts(checkpoint: Checkpoint, model: str | None) -> dict[str, Any]:

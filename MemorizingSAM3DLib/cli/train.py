@@ -102,21 +102,13 @@ def train(
 
 def _network(start: str | None, changes: list[str]) -> tuple[NativeSAM3D, dict[str, Any] | None]:
     """The network to begin with, in training mode, and what it came from."""
-    from ..engine.checkpoints import load
     from ..engine.networks.config import native_config
     from ..engine.networks.sam3d import NativeSAM3D
-    from ..learning.distributed import TrainingError
     from .network_changes import changed_config
+    from .training_runs import native_start
 
     if start is None:
         return NativeSAM3D(changed_config(native_config(), changes)), None
     if changes:
         raise typer.BadParameter("--from brings its own network: leave out --set.", param_hint="--set")
-    checkpoint = load(start)
-    if not isinstance(checkpoint.network, NativeSAM3D):
-        raise TrainingError(
-            f"{checkpoint.path.name} is a published network ({checkpoint.config.family}), and train takes native ones.",
-            "Distil it first: memorizing-sam3d distill --teacher ...",
-        )
-    origin = {"file": checkpoint.path.name, "sha256": checkpoint.sha256, "training": checkpoint.training}
-    return checkpoint.network.train().requires_grad_(True), origin
+    return native_start(start)

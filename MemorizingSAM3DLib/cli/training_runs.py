@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from ..engine.networks.config import NetworkConfig
+    from ..engine.networks.sam3d import NativeSAM3D
     from ..learning.batches import BatchSource
     from ..learning.cases import Case
     from ..learning.distributed import Processes
@@ -34,6 +35,7 @@ class Data:
         manifest: a manifest or a training pack; None: synthetic volumes alone. datasets: only these.
         synthetic: share of synthetic volumes. crops: where they are made: ``device``, ``workers`` or ``auto``.
         workers: processes that prepare crops. cache: the folder that packs are expanded into.
+        cases: so many of each dataset's cases, as a number or a share in per cent; None: all.
     """
 
     manifest: Path | None
@@ -44,6 +46,7 @@ class Data:
     workers: int
     cache: Path | None
     seed: int
+    cases: str | None = None
 
 
 def check_crops(crops: str) -> None:
@@ -87,11 +90,31 @@ def progress_of(console: Console) -> Iterator[Progress]:
         yield progress
 
 
+def native_start(start: str) -> tuple[NativeSAM3D, dict[str, Any]]:
+    """A native network to begin with (registered name or file), in training mode, and what it came from.
+
+    Raises:
+        CheckpointError: it cannot be loaded. TrainingError: it is a published network.
+    """
+    from ..engine.checkpoints import load
+    from ..engine.networks.sam3d import NativeSAM3D
+    from ..learning.distributed import TrainingError
+
+    checkpoint = load(start)
+    if not isinstance(checkpoint.network, NativeSAM3D):
+        raise TrainingError(
+            f"{checkpoint.path.name} is a published network ({checkpoint.config.family}), and native ones are trained.",
+            "Distil it first: memorizing-sam3d distill --teacher ...",
+        )
+    origin = {"file": checkpoint.path.name, "sha256": checkpoint.sha256, "training": checkpoint.training}
+    return checkpoint.network.train().requires_grad_(True), origin
+
+
 def load_training_cases(data: Data, processes: Processes, progress: Progress) -> list[Case]:
     """The training split of the data."""
     from ..engine.download import cache_folder
     from ..learning.collection import Collection
-    from ..learning.manifest import DataError, select
+    from ..learning.manifest import DataError, select, some_of_each_dataset
 
     if data.manifest is None:
         return []
@@ -102,6 +125,7 @@ def load_training_cases(data: Data, processes: Processes, progress: Progress) ->
             f"{data.manifest} has no training case.",
             "Check its splits, --datasets and --include-nc, or train on --synthetic 1 alone.",
         )
+    entries = some_of_each_dataset(entries, data.cases, data.seed)
     reading = progress.add_task("Reading cases", total=len(entries))
     cache = data.cache or cache_folder() / "packs"
     return processes.first_before_others(
@@ -155,11 +179,29 @@ class Run:
     facts: dict[str, Any]
 
 
-def run_training(objective: Objective, source: BatchSource, options: TrainingOptions, run: Run) -> None:
-    """Trains, shows how it goes, and leaves ``model.safetensors`` and ``curves.png`` beside the state and the log."""
+def write_model(state: Path, facts: dict[str, Any], folder: Path) -> Path:
+    """Writes the averaged network of a state to ``model.safetensors``."""
     from ..engine.checkpoints import save_native
+    from ..learning.run_state import averaged_network
+
+    network = averaged_network(state)[0]
+    path = folder / "model.safetensors"
+    save_native(network, path, facts, "float16" if network.config.published else "int8")
+    return path
+
+
+def run_training(objective: Objective, source: BatchSource, options: TrainingOptions, run: Run,
+                 write: Callable[[Path, dict[str, Any], Path], Path] = write_model) -> bool:  # fmt: skip
+    """Trains, shows how it goes, and leaves what was learned and ``curves.png`` beside the state and the log.
+
+    Args:
+        write: makes the file of what was learned from the state, facts about the training, and the run's folder.
+
+    Returns:
+        Whether the last step was reached.
+    """
     from ..learning.interruption import stopping_gracefully
-    from ..learning.run_state import STATE, averaged_network
+    from ..learning.run_state import STATE
     from ..learning.training import Trainer
     from ..learning.training_log import PlottingError, draw_curves
 
@@ -181,17 +223,16 @@ def run_training(objective: Objective, source: BatchSource, options: TrainingOpt
     with stopping_gracefully(run.minutes) as stop:
         finished = trainer.run(show, stop)
     if not processes.first:
-        return
-    network, done, seconds = averaged_network(out / STATE)
-    told = {"steps": done, "batch": options.batch, "hours": round(seconds / 3600, 3), **run.facts}
-    save_native(network, out / "model.safetensors", told, "float16" if network.config.published else "int8")
+        return finished
+    done, hours = trainer.step, trainer.seconds / 3600
+    written = write(out / STATE, {"steps": done, "batch": options.batch, "hours": round(hours, 3), **run.facts}, out)
     try:
         draw_curves(out / "log.csv", out / "curves.png")
     except PlottingError as error:
         warn(str(error))
-    written = f"Wrote {out / 'model.safetensors'} after {done} steps and {seconds / 3600:.2f} hours of computing."
-    console.print(written, soft_wrap=True)
+    console.print(f"Wrote {written} after {done} steps and {hours:.2f} hours of computing.", soft_wrap=True)
     if not finished:
         console.print(
             f"Stopped at step {done} of {options.steps}: the same command goes on from there.", soft_wrap=True
         )
+    return finished

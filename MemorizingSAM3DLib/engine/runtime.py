@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from .cuda_check import CudaState, check_cuda
 from .errors import EngineError
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -64,15 +65,11 @@ def choose_runtime(device: str = "auto", precision: Precision = "auto") -> Runti
 
 
 def cuda_problem() -> str | None:
-    """Why CUDA cannot be used, or None: availability, the GPU's architecture in this PyTorch, and a kernel run."""
-    if not torch.cuda.is_available():
-        return "No CUDA GPU was found by PyTorch."
-    major, minor = torch.cuda.get_device_capability()
-    architectures = torch.cuda.get_arch_list()
-    if not any(name in architectures for name in (f"sm_{major}{minor}", f"sm_{major}0", f"compute_{major}{minor}")):
-        return f"This PyTorch has no kernels for the GPU (sm_{major}{minor}; it has {', '.join(architectures)})."
-    try:
-        torch.ones(8, device="cuda").sum().item()
-    except RuntimeError as error:
-        return f"The GPU cannot compute: {error}"
-    return None
+    """Why CUDA cannot be used, or None: availability, the GPU's architecture in this PyTorch, and a kernel run.
+
+    With the remedy if there is a GPU; whoever has none needs none.
+    """
+    check = check_cuda(torch)
+    if check.works:
+        return None
+    return check.sentence if check.state in (CudaState.NO_GPU, CudaState.CPU_BUILD) else str(check)

@@ -14,6 +14,7 @@ from .report import counted, replacing
 
 CURVES, CURVES_BY_DATASET = "curves.png", "curves_by_dataset.png"
 _COLUMNS = 3
+_MARKS = 20  # clicks that get a mark and a number of their own
 # Okabe and Ito's colours, which people with any colour vision tell apart; markers differ too.
 _MODEL_STYLE = ("#0072B2", "o")
 _STYLES = (("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
@@ -102,8 +103,9 @@ def _draw_panel(axes: Any, heading: str, key: str, lines: Sequence[_Line], block
     for line, block in zip(lines, blocks, strict=True):
         curve = block["curve"][key]
         clicks = range(1, len(curve["mean"]) + 1)
-        style = {"color": line.colour, "linestyle": "--" if line.dashed else "-", "marker": line.marker}
+        style: dict[str, Any] = {"color": line.colour, "linestyle": "--" if line.dashed else "-", "marker": line.marker}
         width = 2.4 if line.colour == _MODEL_STYLE[0] else 1.4
+        style |= {"markevery": max(1, len(clicks) // _MARKS)}
         axes.plot(clicks, curve["mean"], linewidth=width, markersize=4, **style)
         if not line.dashed:
             axes.fill_between(clicks, curve["low"], curve["high"], color=line.colour, alpha=0.13, linewidth=0)
@@ -111,7 +113,8 @@ def _draw_panel(axes: Any, heading: str, key: str, lines: Sequence[_Line], block
     count = len(blocks[0]["curve"][key]["mean"])
     axes.set_xlim(0.8, count + 0.2)
     axes.set_ylim(0, 1)
-    axes.set_xticks(range(1, count + 1))
+    if count <= _MARKS:  # else matplotlib's own choice
+        axes.set_xticks(range(1, count + 1))
     axes.set_xlabel("clicks")
     axes.set_title(heading, fontsize=10)
     axes.grid(alpha=0.25)

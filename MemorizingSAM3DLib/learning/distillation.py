@@ -46,6 +46,7 @@ class DistillationObjective(Objective):
             student's Dice against the true masks (second stage).
     """
 
+    network: SAM3D
     names = ("layers", "distance", "dice_last")
     uses_all = False  # the decoder learns nothing in the first stage, nor do blocks beyond the k-th
 

@@ -46,11 +46,11 @@ def case_tasks(source: CaseSource, entries: Sequence[Entry], options: Evaluation
 
 
 def identity(sha256: str, predictor: Predictor, options: EvaluationOptions,
-             baselines: Sequence[Baseline]) -> dict[str, Any]:  # fmt: skip
+             baselines: Sequence[Baseline], memory: dict[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
     """Everything that results depend on beside the case: only those of the same identity are used again.
 
     Args:
-        sha256: of the model's file.
+        sha256: of the model's file. memory: facts about the interaction memory.
     """
     return {
         "version": FORMAT_VERSION,
@@ -60,6 +60,7 @@ def identity(sha256: str, predictor: Predictor, options: EvaluationOptions,
         "precision": predictor.runtime.precision,
         "options": asdict(options),
         "baselines": {baseline.name: dict(baseline.parameters) for baseline in baselines},
+        **({} if memory is None else {"interaction_memory": memory}),
     }
 
 

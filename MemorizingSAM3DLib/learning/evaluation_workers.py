@@ -18,6 +18,7 @@ from ..engine.runtime import choose_runtime
 from .baselines import Baseline
 from .case_task import CaseSource, CaseTask, Finding, compute
 from .evaluation import EvaluationOptions, warm_up
+from .memory_choice import MemoryChoice
 
 _POLL_SECONDS = 0.2
 
@@ -32,21 +33,26 @@ class ModelSource:
 
     Args:
         model: a registered name or a file; None: the shipped one. device: auto, cuda or cpu.
-        threads: of PyTorch on the CPU; None: its own choice.
+        threads: of PyTorch on the CPU; None: its own choice. memory: of past interactions.
     """
 
     model: str | None
     device: str
     threads: int | None = None
+    memory: MemoryChoice = MemoryChoice()
 
-    def load(self) -> tuple[Checkpoint, Predictor]:
-        """Raises CheckpointError or DeviceError."""
+    def load(self) -> tuple[Checkpoint, Predictor, dict[str, Any] | None]:
+        """The model, a predictor with it, and facts about its interaction memory (None: it has none).
+
+        Raises:
+            CheckpointError or DeviceError: it cannot be loaded. TrainingError: there is no such interaction memory.
+        """
         import torch
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         checkpoint = load(self.model) if self.model else load_default()
-        return checkpoint, Predictor(checkpoint.network, choose_runtime(self.device))
+        return (checkpoint, *self.memory.predictor(checkpoint.network, choose_runtime(self.device)))
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ _worker: tuple[Job, Predictor, Any, Any] | None = None
 def _start(job: Job, findings: Any, stop: Any) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
-    _, predictor = job.model.load()
+    _, predictor, _ = job.model.load()
     warm_up(predictor, job.baselines)
     _worker = (job, predictor, findings, stop)
 

@@ -1,4 +1,4 @@
-"""The training loss: MONAI's Dice plus cross-entropy on the logits."""
+"""The training losses on logits: MONAI's Dice, alone and with cross-entropy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .morphology import dilated
+
+
+class SoftDice(nn.Module):
+    """Soft Dice (sigmoid, squared, per sample) alone, as MAIS trains with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=1.0, smooth_dr=1.0, reduction="none")
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The mean over the batch, a scalar; arguments as of :meth:`DiceCrossEntropy.forward`."""
+        costs = self.dice(logits.float(), target).flatten()
+        return (costs if weight is None else costs * weight).mean()
 
 
 class DiceCrossEntropy(nn.Module):

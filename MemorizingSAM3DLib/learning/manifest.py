@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..engine.errors import EngineError
 
 Entry = dict[str, Any]
@@ -75,6 +77,33 @@ def select(entries: Iterable[Entry], split: str, datasets: Sequence[str] | None 
         and (datasets is None or entry["dataset"] in datasets)
         and not (permissive_only and NON_COMMERCIAL.search(entry["licence"]))
     ]
+
+
+def some_of_each_dataset(entries: Sequence[Entry], amount: str | None, seed: int) -> list[Entry]:
+    """So many entries of each dataset, at least one, drawn with a seed; a smaller draw is a part of a larger one.
+
+    Args:
+        amount: a number (``3``) or a share in per cent (``10%``); None: all.
+
+    Raises:
+        DataError: the amount is neither.
+    """
+    if amount is None:
+        return list(entries)
+    text = amount.strip()
+    share = text.endswith("%")
+    try:
+        value = float(text[:-1]) / 100 if share else int(text)
+    except ValueError:
+        value = 0
+    if not value > 0 or (share and value > 1):
+        raise DataError(f"{amount} is no amount of cases.", "Give a number of cases (3) or a share of them (10%).")
+    kept: set[str] = set()
+    for dataset in sorted({entry["dataset"] for entry in entries}):
+        ids = sorted(entry["id"] for entry in entries if entry["dataset"] == dataset)
+        wanted = max(1, round(value * len(ids))) if share else int(value)
+        kept.update(np.random.default_rng([seed, len(ids)]).permutation(ids)[:wanted].tolist())
+    return [entry for entry in entries if entry["id"] in kept]
 
 
 def image_and_label(folder: Path, entry: Entry) -> tuple[Path, Path]:

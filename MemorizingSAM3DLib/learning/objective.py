@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..engine.networks.sam3d import SAM3D
 from .losses import DiceCrossEntropy
 from .morphology import dilated, eroded
+from .remembering import RememberingSAM3D
 from .sampling import LEAST_CELLS
 from .simulated_user import DeviceUser, HostUser, SimulatedUser
 
@@ -62,9 +63,13 @@ class Objective(nn.Module):
         uses_all: whether every parameter that is trained gets a gradient in every step.
     """
 
-    network: SAM3D
+    network: SAM3D | RememberingSAM3D
     names: tuple[str, ...]
     uses_all = True
+
+    def rate_factor(self, name: str) -> float:
+        """What a parameter of the network is learned at: times the learning rate."""
+        return 1.0
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
@@ -74,6 +79,7 @@ class Objective(nn.Module):
 class ClickObjective(Objective):
     """Encode once; then click, decode and click again; Dice plus cross-entropy after the last clicks."""
 
+    network: SAM3D
     names = ("dice_first", "dice_last")
 
     def __init__(self, network: SAM3D, options: ClickOptions, seed: int) -> None:

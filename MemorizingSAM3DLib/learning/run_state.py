@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..engine.errors import OutputError
 from ..engine.networks.config import NetworkConfig
 from ..engine.networks.sam3d import SAM3D, build_network
 from .distributed import TrainingError
+from .remembering import RememberingConfig, RememberingSAM3D
 
 STATE = "state.pt"
 _NEEDED = ("network", "average", "optimizer", "step", "seconds", "config")
@@ -43,7 +43,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def read_state(folder: Path, config: NetworkConfig | None = None) -> dict[str, Any]:
+def read_state(folder: Path, config: NetworkConfig | RememberingConfig | None = None) -> dict[str, Any]:
     """The state in a run's folder, its tensors on the CPU.
 
     Args:
@@ -76,6 +76,17 @@ def averaged_network(state: Path) -> tuple[SAM3D, int, float]:
     """
     content = read_state(state.parent)
     network = build_network(NetworkConfig.from_dict(json.loads(content["config"])))
-    average: dict[str, Tensor] = content["average"]
-    network.load_state_dict(average)
+    network.load_state_dict(content["average"])
     return network.eval(), content["step"], content["seconds"]
+
+
+def averaged_remembering(state: Path) -> RememberingSAM3D:
+    """The moving average in the ``state.pt`` of an interaction memory's training, in evaluation mode.
+
+    Raises:
+        TrainingError: see :func:`read_state`.
+    """
+    content = read_state(state.parent)
+    network = RememberingSAM3D.of_config(RememberingConfig.from_dict(json.loads(content["config"])))
+    network.load_state_dict(content["average"])
+    return network.eval()

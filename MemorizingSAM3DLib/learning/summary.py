@@ -12,7 +12,7 @@ from .bootstrap import LEVEL, REPLICATES, CaseBootstrap, Estimate
 from .metrics import area_under_clicks
 from .scores import MODEL, OWN_CLICKS, SAME_CLICKS, Run, StructureResult
 
-REPORTED_CLICKS = (1, 3, 5, 10)
+REPORTED_CLICKS = (1, 3, 5, 10, 20, 50, 100, 150)
 _DIGITS = 4
 
 RULES = {

@@ -285,8 +285,8 @@ class ClickController:
         return busy or (self._touched and self._canPreview)
 
     def setModel(self, choice: ModelChoice) -> None:
-        """Another model, device or precision. What was segmented stays; the next clicks refine it."""
-        if choice != self._inference.choice:
+        """Another model or device, or the same one again if it could not be loaded before. What was segmented stays."""
+        if choice != self._inference.choice or self._inference.loaded is None:
             self._flush()
             self._inference.setModel(choice)
             self._startEdits(self.selectedSegmentID)

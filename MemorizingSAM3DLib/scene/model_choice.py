@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MissingTorchError(EngineError):
-    """PyTorch is not installed in this Slicer."""
+    """PyTorch, or another package that the engine needs, is not installed in this Slicer."""
 
 
 class LoadedModel(NamedTuple):
@@ -52,20 +52,21 @@ class ModelChoice:
         """Loads the model onto its device; seconds for the first time. Call it on the worker's thread.
 
         Raises:
-            MissingTorchError: there is no PyTorch.
+            MissingTorchError: a package is missing or damaged.
             CheckpointError: the model cannot be used. DeviceError: the device cannot.
         """
         try:
             import torch
-        except ImportError as error:
+
+            from MemorizingSAM3DLib.engine.checkpoints import load, load_default
+            from MemorizingSAM3DLib.engine.predictor import Predictor
+            from MemorizingSAM3DLib.engine.runtime import choose_runtime
+        except (ImportError, OSError) as error:  # OSError: Windows on a PyTorch that lacks libraries
             raise MissingTorchError(
-                f"PyTorch is not installed in this Slicer ({error}).",
-                "Install the PyTorch extension in the Extensions Manager, then press 'Install PyTorch' in its PyTorch "
-                "Utils module, and restart Slicer.",
+                f"PyTorch or another package is missing in this Slicer ({error}).",
+                "Press 'Install...' on top of the panel, or 'Repair...' on the module's page of the settings; PyTorch "
+                "comes through the PyTorch extension of the Extensions Manager.",
             ) from error
-        from MemorizingSAM3DLib.engine.checkpoints import load, load_default
-        from MemorizingSAM3DLib.engine.predictor import Predictor
-        from MemorizingSAM3DLib.engine.runtime import choose_runtime
 
         automatic = _automaticThreads()
         threads = self.threads or automatic

@@ -11,14 +11,16 @@ from MemorizingSAM3DLib.ui.availability import asToolTip, setAvailable
 from MemorizingSAM3DLib.ui.click_bar import ClickBar
 from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.hand_editor import HandEditor
+from MemorizingSAM3DLib.ui.installation_banner import InstallationBanner
 from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.memory_sections import MemorySections
+from MemorizingSAM3DLib.ui.models_dialog import ModelsDialog
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.parameter_binding import ParameterBinding
 from MemorizingSAM3DLib.ui.point_list import PointList
 from MemorizingSAM3DLib.ui.poll_timer import PollTimer
 from MemorizingSAM3DLib.ui.segment_list import SegmentList
-from MemorizingSAM3DLib.ui.settings import chosenModel
+from MemorizingSAM3DLib.ui.settings import chosenModel, modelChosen
 from MemorizingSAM3DLib.ui.settings_panel import PAGE, registerSettingsPage
 from MemorizingSAM3DLib.ui.shortcuts import Shortcuts, withKey
 from MemorizingSAM3DLib.ui.status_bar import StatusBar
@@ -37,9 +39,11 @@ class Panel:
         self._controller = controller
         self._connections = Connections()
         self._choice = chosenModel()
+        self._models: ModelsDialog | None = None
         self.notices = notices = Notices(ui, controller)
         self.binding = ParameterBinding(ui, controller, notices)
         self.handEditor = HandEditor(ui, controller, notices)
+        self.installation = InstallationBanner(ui, self._chooseScan)
         self._parts = (
             PollTimer(controller),
             SegmentList(ui, controller, notices),
@@ -62,6 +66,8 @@ class Panel:
             },
         )
         self._connections.toWidget(ui.settingsButton, "clicked()", self._openSettings)
+        self._connections.toWidget(ui.modelsButton, "clicked()", self._openModels)
+        self._connections.toSignal(modelChosen, self._onModelChosen)
         self._connections.toWidget(ui.shortcutsButton, "clicked()", self._showShortcuts)
         if slicer.util.mainWindow() is not None:  # else nobody opens the settings but by our button
             self._connections.toWidget(slicer.app.settingsDialog(), "finished(int)", self.applySettings)
@@ -69,7 +75,9 @@ class Panel:
 
     def enter(self) -> None:
         """The module is opened."""
-        self._chooseScan()
+        self.installation.enter()
+        if self.installation.isComplete:  # else the scan would be prepared at once, which needs all packages
+            self._chooseScan()
         self.applySettings()
         self.shortcuts.create()
         self.handEditor.enter()
@@ -92,12 +100,17 @@ class Panel:
         if choice != self._choice:
             self._choice = choice
             self.notices.run(lambda: self._controller.setModel(choice))
+        if self._models is not None and self._models.isOpen:
+            self._models.refresh()  # the settings open a window of models of their own
 
     def close(self) -> None:
         """Takes back every connection, timer and key."""
         self.shortcuts.remove()
         self._connections.close()
+        if self._models is not None:
+            self._models.close()
         self.handEditor.close()
+        self.installation.close()
         self.binding.close()
         for part in self._parts:
             part.close()
@@ -108,6 +121,7 @@ class Panel:
         for control in (ui.scanSelector, ui.segmentationSelector, ui.segmentTable, ui.pointTable, ui.previewCheckBox):
             control.toolTip = asToolTip(control.toolTip)
         setAvailable(ui.shortcutsButton, withKey(_("List the keys that work while this module is open."), "help"))
+        setAvailable(ui.modelsButton, _("Choose the model that segments, download one, or use a file of your own."))
         setAvailable(ui.settingsButton, _("Open the settings: model, device, precision, threads, folders."))
 
     def _chooseScan(self) -> None:
@@ -124,6 +138,16 @@ class Panel:
         registerSettingsPage()
         slicer.app.openSettingsDialog(PAGE)  # comes back when the user closes it
         self.applySettings()
+
+    def _onModelChosen(self) -> None:
+        """The same model may be chosen again, when it has come only now or its file has changed."""
+        self._choice = choice = chosenModel()
+        self.notices.run(lambda: self._controller.setModel(choice))
+
+    def _openModels(self) -> None:
+        if self._models is None or not self._models.isOpen:
+            self._models = ModelsDialog()
+        self._models.show()
 
     def _showShortcuts(self) -> None:
         slicer.util.infoDisplay(Shortcuts.helpText(), windowTitle=_("Shortcuts"))

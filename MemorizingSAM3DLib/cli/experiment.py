@@ -1,0 +1,259 @@
+"""``memorizing-sam3d experiment mais``: the interaction memory's experiments, from training to tables and curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from ..learning.mais_arms import Arm, TrainingPlan
+
+_DONE = "done.json"
+_TITLES = {
+    "fractions": "With and without interaction memory, by how many cases were trained on",
+    "bank-sizes": "Interaction memory: how many past interactions are heard",
+    "kinds": "Interaction memory: clicks (sparse), masks (dense), or both",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group to the program."""
+    group = typer.Typer(no_args_is_help=True, help="Repeat published experiments: trainings, evaluations, tables.")
+    group.command("mais")(mais)
+    group.callback()(lambda: None)  # keeps "mais" a name of its own while it is the only one
+    app.add_typer(group, name="experiment")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every training and every evaluation of an experiment has in common.
+
+    Attributes:
+        clicks: the most that are made. others: as the options of the command are called.
+    """
+
+    manifest: Path
+    start: str
+    datasets: str | None
+    include_nc: bool
+    clicks: int
+    steps: int
+    batch: int
+    window: int
+    synthetic: float
+    val_cases: str | None
+    labels_per_case: int | None
+    minimum_ml: float
+    seed: int
+    device: str
+    threads: int | None
+    training_workers: int
+    workers: int
+    cache: Path | None
+
+
+def mais(
+    manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
+    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
+    table: Annotated[
+        list[str] | None, typer.Option(help="fractions, bank-sizes, kinds or cost. Can be repeated. Default: all.")
+    ] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    clicks: Annotated[
+        str, typer.Option(help="Where Dice is told; the last one is how many are made.")
+    ] = "1,10,20,50,150",
+    fractions: Annotated[str, typer.Option(help="Cases of each dataset to train on.")] = "1,10%,50%,100%",
+    bank_sizes: Annotated[str, typer.Option(help="How many interactions are heard.")] = "10,20,40,60,80",
+    train_each: Annotated[
+        bool, typer.Option("--train-each", help="Train for every bank size, not the largest.")
+    ] = False,
+    cases: Annotated[str, typer.Option(help="To train on for bank-sizes and kinds.")] = "100%",
+    start: Annotated[str, typer.Option("--from", help="A registered native model or its checkpoint.")] = "native-v2",
+    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 400,
+    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 1,
+    window: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 4,
+    synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic volumes in trainings.")] = 0.0,
+    val_cases: Annotated[str | None, typer.Option(help="To evaluate, of each dataset: 3, or 10%.")] = None,
+    labels_per_case: Annotated[int | None, typer.Option(min=1, help="At most so many structures a case.")] = None,
+    minimum_ml: Annotated[float, typer.Option(min=0, help="Smaller structures are left out.")] = 1.0,
+    include_nc: Annotated[bool, typer.Option(help="Also datasets whose licence is not commercial.")] = True,
+    seed: Annotated[int, typer.Option()] = 0,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch.", show_default="its own")] = None,
+    training_workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of an evaluation.")] = 1,
+    minutes: Annotated[float | None, typer.Option(help="Of each call of a training; then the command ends.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+) -> None:
+    """Repeat MAIS's experiments: train, evaluate, and write a table (.md, .json) and a picture (.png) for each.
+
+    With and without memory are trained alike: same cases, seeds, steps, lengths of sequences, and the decoder tuned
+    from the first click on. All datasets are trained together and evaluated apart. Interrupted, the same command goes
+    on; with other options a new --out is needed.
+
+    [bold]Examples[/bold]
+
+    memorizing-sam3d experiment mais --manifest data/manifest.json --datasets openkbp,acdc --out runs/mais
+
+    memorizing-sam3d experiment mais --manifest data/manifest.json --table kinds --steps 100 --val-cases 2 --out runs/k
+    """
+    from ..learning.curves import require_matplotlib
+    from ..learning.mais_arms import BANK_SIZES, COST, TABLES, arms_of
+
+    wanted = list(dict.fromkeys(table or TABLES))
+    for name in wanted:
+        if name not in TABLES:
+            raise typer.BadParameter(f"{name} is none of {', '.join(TABLES)}.", param_hint="--table")
+    shown, sizes = _numbers(clicks, "--clicks", 150), _numbers(bank_sizes, "--bank-sizes", 256)
+    require_matplotlib()
+    console = Console(highlight=False)
+    budget = Budget(
+        manifest, start, datasets, include_nc, shown[-1], steps, batch, min(window, shown[-1]), synthetic, val_cases,
+        labels_per_case, minimum_ml, seed, device, threads, training_workers, workers, cache,
+    )  # fmt: skip
+    for name in wanted:
+        if name == COST:
+            _cost(out, budget, console)
+            continue
+        arms = arms_of(name, [part.strip() for part in fractions.split(",")], sizes, cases, train_each)
+        for arm in arms:
+            console.print(f"[bold]{name}: {arm.title}[/bold]")
+            if not _trained(out, arm.training, budget, minutes):
+                console.print("Time is up: the same command goes on from there.")
+                return
+            _evaluated(out, arm, budget)
+        remarks = [_remark(budget)]
+        if name == BANK_SIZES and not train_each:
+            remarks.append(f"One training for N = {max(sizes)}; only so many of its memories are heard.")
+        _compare(out, name, arms, shown, remarks, seed, console)
+
+
+def _numbers(text: str, option: str, most: int) -> list[int]:
+    try:
+        numbers = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        numbers = [0]
+    if numbers[0] < 1 or numbers[-1] > most:
+        raise typer.BadParameter(f"{text} are no numbers of 1 to {most}, separated by commas.", param_hint=option)
+    return numbers
+
+
+def _finished(folder: Path, plan: dict[str, Any]) -> bool:
+    """Whether a part is done; refuses a folder where it was done in another way.
+
+    Raises:
+        DataError: other options.
+    """
+    from ..learning.manifest import DataError
+
+    path = folder / _DONE
+    if not path.exists():
+        return False
+    if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(plan, default=str)):
+        raise DataError(f"{folder} was made with other options.", "Give the same ones as before, or another --out.")
+    return True
+
+
+def _note(folder: Path, plan: dict[str, Any]) -> None:
+    from ..learning.report import replacing
+
+    with replacing(folder / _DONE) as partial:
+        partial.write_text(json.dumps(plan, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _of_training(budget: Budget) -> dict[str, Any]:
+    names = ("manifest", "start", "datasets", "include_nc", "steps", "batch", "window", "synthetic", "seed")
+    return {name: getattr(budget, name) for name in names} | {"longest": max(2, budget.clicks)}
+
+
+def _trained(out: Path, plan: TrainingPlan, budget: Budget, minutes: float | None) -> bool:
+    """Trains what is not trained yet; whether it is finished."""
+    from ..learning.run_state import STATE, read_state
+    from .train_memory import train_memory
+
+    folder = out / "trainings" / plan.folder
+    about = {**asdict(plan), **_of_training(budget)}
+    if _finished(folder, about):
+        return True
+    train_memory(
+        folder, **_of_training(budget), cases=plan.cases, without_memory=plan.kinds is None,
+        kinds=plan.kinds or "both", bank_size=plan.capacity, from_first_click=True, device=budget.device,
+        workers=budget.training_workers, threads=budget.threads, minutes=minutes, cache=budget.cache,
+    )  # fmt: skip
+    if read_state(folder)["step"] < budget.steps:
+        return False
+    _note(folder, about)
+    (folder / STATE).unlink()  # 150 MB, of no use any more
+    return True
+
+
+def _evaluated(out: Path, arm: Arm, budget: Budget) -> None:
+    from .evaluate import evaluate
+
+    folder = out / "evaluations" / arm.folder
+    names = ("manifest", "start", "datasets", "include_nc", "clicks", "val_cases", "labels_per_case", "minimum_ml")
+    about = {**{name: getattr(budget, name) for name in names}, "arm": arm.folder, "seed": budget.seed}
+    if _finished(folder, about):
+        return
+    trained = out / "trainings" / arm.training.folder
+    without = arm.training.kinds is None
+    evaluate(
+        manifest=budget.manifest, out=folder, datasets=budget.datasets, labels_per_case=budget.labels_per_case,
+        clicks=budget.clicks, seed=budget.seed, model=str(trained / "model.safetensors") if without else budget.start,
+        interaction_memory="off" if without else str(trained / "interaction_memory.safetensors"),
+        bank_size=arm.heard, cases=budget.val_cases, minimum_ml=budget.minimum_ml, workers=budget.workers,
+        device=budget.device, include_nc=budget.include_nc,
+    )  # fmt: skip
+    _note(folder, about)
+
+
+def _remark(budget: Budget) -> str:
+    return (
+        f"Both are trained from {budget.start} for {budget.steps} steps of {budget.batch} crops (windows of "
+        f"{budget.window} clicks, sequences of up to {budget.clicks}), then clicked {budget.clicks} times by the "
+        "evaluation's rule. In brackets 95 % intervals, cases resampled."
+    )
+
+
+def _compare(out: Path, name: str, arms: Sequence[Arm], clicks: Sequence[int], remarks: Sequence[str], seed: int,
+             console: Console) -> None:  # fmt: skip
+    from ..learning.mais_tables import compared, dice_of, write_comparison
+
+    found = compared(arms, {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}, clicks, seed)
+    files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
+    console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
+
+
+def _cost(out: Path, budget: Budget, console: Console) -> None:
+    """Measures time and memory with and without memory, and writes cost.json, cost.md and cost.png."""
+    import os
+
+    from ..benchmarks.interaction_cost import cost_of
+    from ..learning.mais_cost import write_costs
+    from ..learning.report import replacing
+
+    threads = budget.threads or os.cpu_count() or 1
+    sizes = (60,)
+    measured = []
+    folder = out / "costs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "click"):
+        for memory in (False, True):
+            path = folder / f"{part}-{'with' if memory else 'without'}.json"
+            about = {"part": part, "memory": memory, "model": budget.start, "device": budget.device,
+                     "threads": threads, "clicks": budget.clicks, "bank_size": sizes[0]}  # fmt: skip
+            if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["about"] != about:
+                console.print(f"[bold]cost: {part}, {'with' if memory else 'without'} memory[/bold]")
+                found = cost_of(**about)  # type: ignore[arg-type]
+                with replacing(path) as partial:
+                    partial.write_text(json.dumps({"about": about, "found": found}, indent=1), encoding="utf-8")
+            measured.append(json.loads(path.read_text(encoding="utf-8")))
+    write_costs(out, measured)
+    console.print((out / "cost.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
