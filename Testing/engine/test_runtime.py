@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from MemorizingSAM3DLib.engine import runtime
+from MemorizingSAM3DLib.engine.cuda_check import CudaCheck, CudaState
 from MemorizingSAM3DLib.engine.runtime import DeviceError, choose_runtime, cuda_problem
 
 
@@ -90,6 +91,16 @@ def test_a_gpu_whose_kernels_fail_is_a_problem(monkeypatch):
 
     monkeypatch.setattr(torch, "ones", failing)
     assert "device-side assert" in cuda_problem()
+
+
+def test_only_who_has_a_gpu_is_told_what_to_do_about_it(monkeypatch):
+    for found, told in (
+        (CudaCheck(CudaState.NO_GPU, "No GPU.", "Buy one."), "No GPU."),
+        (CudaCheck(CudaState.OLD_DRIVER, "The driver is old.", "Update it."), "The driver is old. Update it."),
+        (CudaCheck(CudaState.WORKS, "It computes."), None),
+    ):
+        monkeypatch.setattr(runtime, "check_cuda", lambda torch, found=found: found)
+        assert cuda_problem() == told
 
 
 def test_autocast_follows_the_precision():

@@ -55,3 +55,10 @@ def test_a_model_that_is_not_there_and_a_device_that_is_none_are_refused(tmp_pat
         ModelChoice(str(tmp_path / "nothing.safetensors"), device="cpu").load()
     with pytest.raises(DeviceError, match="Choose auto"):
         ModelChoice(device="toaster").load()
+
+
+def test_a_package_that_is_missing_beside_pytorch_is_no_riddle_either(monkeypatch):
+    monkeypatch.setitem(sys.modules, "MemorizingSAM3DLib.engine.checkpoints", None)
+
+    with pytest.raises(MissingTorchError, match="Press 'Install"):
+        ModelChoice().load()
