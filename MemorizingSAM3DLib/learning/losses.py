@@ -15,7 +15,7 @@ class SoftDice(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dice = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=1.0, smooth_dr=1.0, reduction="none")
+        self.dice = _soft_dice()
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The mean over the batch, a scalar; arguments as of :meth:`DiceCrossEntropy.forward`."""
@@ -32,7 +32,7 @@ class DiceCrossEntropy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dice = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=1.0, smooth_dr=1.0, reduction="none")
+        self.dice = _soft_dice()
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The mean over the batch, a scalar.
@@ -47,3 +47,7 @@ class DiceCrossEntropy(nn.Module):
         share = near.flatten(1) + 0.02
         costs = self.dice(logits, target).flatten() + (entropy * share).sum(1) / share.sum(1)
         return (costs if weight is None else costs * weight).mean()
+
+
+def _soft_dice() -> DiceLoss:
+    return DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=1.0, smooth_dr=1.0, reduction="none")

@@ -8,9 +8,14 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
+from MemorizingSAM3DLib.engine.checkpoints import load
+from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig
+from MemorizingSAM3DLib.engine.memory.interaction_weights import InteractionMemory, save_interaction_memory
+from MemorizingSAM3DLib.engine.memory.memory_attention import MemoryAttention
 from MemorizingSAM3DLib.engine.resources import resource_path
 from Testing.cli.test_segment import a_model  # noqa: F401
 from Testing.learning.small_evaluations import manifest_of, two_blocks
@@ -236,3 +241,54 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(arguments, tmp_path, 
     assert "No space left" in result.output
     assert run(*arguments).exit_code == 0
     assert results_of(tmp_path / "out")["environment"]["resumed"] == 2
+
+
+@pytest.fixture
+def a_memory(a_model, tmp_path) -> Path:  # noqa: F811
+    """An interaction memory that changes what it is heard by, and brings the model's own decoder."""
+    network = load(a_model).network
+    config = InteractionConfig(network.config.embedding_channels, network.config.grid, capacity=4)
+    torch.manual_seed(3)
+    attention = MemoryAttention(config)
+    for layer in (attention.mlp.lin2, attention.image_to_mask.out_proj, attention.image_to_click.out_proj):
+        torch.nn.init.normal_(layer.weight, std=0.5)
+    prompts, decoder = network.prompt_encoder.state_dict(), network.mask_decoder.state_dict()
+    memory = InteractionMemory(attention, prompts, decoder)
+    save_interaction_memory(tmp_path / "memory.safetensors", memory, network, "float32")
+    return tmp_path / "memory.safetensors"
+
+
+def test_an_interaction_memory_is_heard_over_many_clicks_or_its_decoder_alone(arguments, a_memory, tmp_path):
+    long = (*arguments, "--clicks", 21, "--cases", 1, "--datasets", "made", "--labels-per-case", 1)
+    dice = {}
+    for name, chosen in {
+        "heard": ("--interaction-memory", a_memory, "--bank-size", 3),
+        "unheard": ("--interaction-memory", a_memory, "--memory-off"),
+        "off": ("--interaction-memory", "off"),
+    }.items():
+        result = run(*long, *chosen, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        results = results_of(tmp_path / name)
+        assert set(results["mean"]["dice"]) == {"1", "3", "5", "10", "20"}
+        dice[name] = results["mean"]["curve"]["dice"]["mean"]
+        about = results["model"]["interaction_memory"]
+        told = {"heard": (True, 3), "unheard": (False, 4), "off": None}[name]
+        assert told == (about and (about["heard"], about["bank_size"]))
+    assert dice["off"] == pytest.approx(dice["unheard"], abs=0.002)  # the decoder that came with it is the model's own
+    assert dice["heard"][0] == dice["off"][0] and dice["heard"] != dice["off"]
+
+
+def test_another_interaction_memory_replaces_the_results(arguments, a_memory, tmp_path):
+    run(*arguments, "--interaction-memory", a_memory)
+    assert "is replaced" not in run(*arguments, "--interaction-memory", a_memory).output
+    assert "is replaced" in run(*arguments, "--interaction-memory", a_memory, "--bank-size", 2).output
+
+
+def test_interaction_memories_that_are_not_there_are_told(arguments, tmp_path):
+    for chosen, code, words in (
+        (("--interaction-memory", tmp_path / "none.safetensors"), 1, "cannot be read"),
+        (("--interaction-memory", "on"), 1, "No interaction memory comes with this model"),
+        (("--memory-off",), 2, "--memory-off"),
+    ):
+        result = run(*arguments, *chosen)
+        assert result.exit_code == code and words in result.output, result.output

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import torch
 
+from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig, Kinds
 from MemorizingSAM3DLib.engine.networks.sam3d import NativeSAM3D
 from MemorizingSAM3DLib.learning.batches import LoadedBatches
 from MemorizingSAM3DLib.learning.distributed import Processes
+from MemorizingSAM3DLib.learning.memory_objective import MemoryObjective, MemoryOptions
 from MemorizingSAM3DLib.learning.objective import Batch, ClickObjective, ClickOptions
+from MemorizingSAM3DLib.learning.remembering import RememberingSAM3D, TrainableMemoryAttention
 from MemorizingSAM3DLib.learning.sampling import SampleStream
 from MemorizingSAM3DLib.learning.training import Trainer, TrainingOptions
 from Testing.engine.small_networks import SMALL_NATIVE
@@ -17,6 +20,7 @@ from Testing.engine.small_networks import SMALL_NATIVE
 ALONE = Processes(0, 1, torch.device("cpu"))
 OPTIONS = TrainingOptions(steps=4, batch=2, warm_up=2, learning_rate=1e-3)
 CLICKS = ClickOptions(warm_clicks=3)
+SEQUENCES = MemoryOptions(bank_size=4, window=2, longest=8)
 
 
 def a_network(seed: int = 0) -> NativeSAM3D:
@@ -35,6 +39,19 @@ def a_trainer(folder: Path, options: TrainingOptions = OPTIONS, clicks: ClickOpt
         network.image_encoder.requires_grad_(False)
     source = LoadedBatches(a_stream(), options.batch, processes)
     return Trainer(ClickObjective(network, clicks, 0), source, folder, options, processes, **more)
+
+
+def a_remembering_network(seed: int = 0, memory: bool = True, kinds: Kinds = "both") -> RememberingSAM3D:
+    network = a_network()  # the model that is begun with is the same whatever the seed
+    torch.manual_seed(seed)
+    config = InteractionConfig(SMALL_NATIVE.embedding_channels, SMALL_NATIVE.grid, capacity=4, kinds=kinds)
+    return RememberingSAM3D(network, TrainableMemoryAttention(config) if memory else None)
+
+
+def a_memory_trainer(folder: Path, options: TrainingOptions = OPTIONS, sequences: MemoryOptions = SEQUENCES,
+                     seed: int = 0, processes: Processes = ALONE, memory: bool = True) -> Trainer:  # fmt: skip
+    objective = MemoryObjective(a_remembering_network(seed, memory), sequences, 0)
+    return Trainer(objective, LoadedBatches(a_stream(), options.batch, processes), folder, options, processes)
 
 
 def a_batch(*numbers: int) -> Batch:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 
-def train_in_processes(count: int, folder: Path) -> None:
+def train_in_processes(count: int, folder: Path, what: str) -> None:
     """A training by so many processes, started with the environment that torchrun gives."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -27,19 +27,20 @@ def train_in_processes(count: int, folder: Path) -> None:
     for rank in range(count):
         told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         environment = {**os.environ, **{name: str(value) for name, value in told.items()}, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "Testing.learning.two_processes", str(folder)]
+        command = [sys.executable, "-m", "Testing.learning.two_processes", str(folder), what]
         running.append(subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True))
     for process in running:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
 
 
-def test_two_processes_train_as_one_with_the_joint_batch(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("what", "least"), [("clicks", 100), ("memory", 80)])
+def test_two_processes_train_as_one_with_the_joint_batch(tmp_path, monkeypatch, what, least):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    train_in_processes(2, tmp_path / "two")
-    two_processes.main(tmp_path / "one")
+    train_in_processes(2, tmp_path / "two", what)
+    two_processes.main(tmp_path / "one", what)
     one, two = (torch.load(tmp_path / name / "found.pt", weights_only=True) for name in ("one", "two"))
-    assert len(one["gradients"]) > 100
+    assert len(one["gradients"]) > least
     for kind in ("gradients", "weights"):
         for name, value in one[kind].items():
             torch.testing.assert_close(two[kind][name], value, rtol=1e-3, atol=1e-5, msg=f"{kind} of {name}")

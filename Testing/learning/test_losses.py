@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from MemorizingSAM3DLib.learning.losses import DiceCrossEntropy
+from MemorizingSAM3DLib.learning.losses import DiceCrossEntropy, SoftDice
 
 
 def a_target(edge: int, size: int = 16) -> torch.Tensor:
@@ -22,8 +22,17 @@ def test_a_right_mask_costs_almost_nothing_and_a_wrong_one_much():
     assert loss(logits_of(1 - target), target) > 5
 
 
-def test_better_overlap_costs_less():
-    target, loss = a_target(6), DiceCrossEntropy()
+def test_dice_alone_lies_between_nothing_and_one_whatever_the_size():
+    for edge in (2, 6):
+        target, loss = a_target(edge), SoftDice()
+        assert loss(logits_of(target), target) < 0.01
+        assert 0.95 < loss(logits_of(1 - target), target) <= 1
+        assert loss(logits_of(1 - target), target, torch.zeros(1)) == 0
+
+
+@pytest.mark.parametrize("loss", [DiceCrossEntropy(), SoftDice()])
+def test_better_overlap_costs_less(loss):
+    target = a_target(6)
     costs = [float(loss(logits_of(target.roll(shift, 2)), target)) for shift in range(6)]
     assert costs == sorted(costs)
 

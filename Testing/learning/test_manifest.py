@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from MemorizingSAM3DLib.learning.manifest import DataError, image_and_label, read_manifest, select
+from MemorizingSAM3DLib.learning.manifest import (
+    DataError,
+    image_and_label,
+    read_manifest,
+    select,
+    some_of_each_dataset,
+)
 
 ENTRY = {
     "id": "phantom/a",
@@ -109,3 +115,19 @@ def test_cases_are_selected_by_split_and_dataset():
     assert select(entries, "val") == entries[2:]
     assert select(entries, "train", ["two"]) == [entries[1]]
     assert select(entries, "train", []) == []
+
+
+def test_some_cases_of_each_dataset_are_drawn_and_smaller_draws_are_parts_of_larger_ones():
+    entries = [{"id": f"{name}/{n}", "dataset": name} for name, count in (("a", 20), ("b", 4)) for n in range(count)]
+
+    def drawn(amount: str | None, seed: int = 0) -> set[str]:
+        return {entry["id"] for entry in some_of_each_dataset(entries, amount, seed)}
+
+    counts = [sum(name.startswith("a/") for name in drawn(amount)) for amount in ("1", "10%", "50%", "100%", "30")]
+    assert counts == [1, 2, 10, 20, 20]
+    assert sum(name.startswith("b/") for name in drawn("10%")) == 1  # never none
+    assert drawn("1") < drawn("10%") < drawn("50%") < drawn("100%") == drawn(None)
+    assert drawn("50%") == drawn("50%") != drawn("50%", seed=1)
+    for wrong in ("0", "-1", "101%", "0%", "1.5", "nan%", "all"):
+        with pytest.raises(DataError, match="no amount of cases"):
+            drawn(wrong)

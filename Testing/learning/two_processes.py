@@ -9,15 +9,16 @@ import torch
 
 from MemorizingSAM3DLib.learning.distributed import join_processes
 from MemorizingSAM3DLib.learning.training import TrainingOptions
-from Testing.learning.small_trainings import a_trainer
+from Testing.learning.small_trainings import a_memory_trainer, a_trainer
 
 OPTIONS = TrainingOptions(steps=2, batch=4, warm_up=0, learning_rate=1e-3, precision="float32")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, what: str = "clicks") -> None:
     processes = join_processes(torch.device("cpu"))
+    make = {"clicks": a_trainer, "memory": a_memory_trainer}[what]
     # Fresh weights differ between the processes on purpose: the first one's count.
-    trainer = a_trainer(folder, OPTIONS, seed=processes.rank, processes=processes)
+    trainer = make(folder, OPTIONS, seed=processes.rank, processes=processes)
     gradients: dict[str, torch.Tensor] = {}
 
     def keep(_step: int, _figures: dict[str, float]) -> None:
@@ -33,4 +34,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

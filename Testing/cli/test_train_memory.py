@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from MemorizingSAM3DLib.engine.checkpoints import load, save_native
+from MemorizingSAM3DLib.engine.memory.interaction_weights import load_interaction_memory
+from MemorizingSAM3DLib.engine.networks.sam3d import build_network
+from MemorizingSAM3DLib.learning.training_log import read_log
+from Testing.cli.test_train import QUICK, run
+from Testing.engine.small_networks import SMALL_NATIVE
+from Testing.learning.small_files import a_manifest
+
+SHORT = ("--longest", 6, "--window", 2)
+
+
+@pytest.fixture
+def a_start(tmp_path):
+    torch.manual_seed(1)
+    save_native(build_network(SMALL_NATIVE), tmp_path / "start.safetensors", {"steps": 9}, "float32")
+    return tmp_path / "start.safetensors"
+
+
+@pytest.fixture
+def train_memory(tmp_path, a_start):
+    manifest = a_manifest(tmp_path)
+    common = ("train-memory", "--from", a_start, "--manifest", manifest, *QUICK, *SHORT)
+    return lambda *arguments, out="run": run(*common, "--out", tmp_path / out, *arguments)
+
+
+def test_train_memory_writes_the_memory_with_its_decoder_and_how_it_was_made(tmp_path, a_start, train_memory):
+    result = train_memory("--steps", 2, "--bank-size", 5, "--seed", 3)
+    assert result.exit_code == 0, result.output
+    assert "interaction_memory.safetensors after 2 steps" in result.output
+    network = load(a_start).network
+    memory = load_interaction_memory(tmp_path / "run" / "interaction_memory.safetensors", network)
+    assert (memory.config.capacity, memory.config.kinds, memory.from_first_click) == (5, "both", False)
+    facts = dict(memory.facts)
+    assert facts.pop("from")["training"] == {"steps": 9} and facts.pop("hours") >= 0
+    assert facts == {
+        "steps": 2, "batch": 2, "memory": "both", "bank_size": 5, "window": 2, "longest": 6, "decoder_frozen": False,
+        "from_first_click": False, "datasets": ["one"], "cases": 2, "synthetic_share": 0.0, "seed": 3,
+    }  # fmt: skip
+    tuned, own = memory.mask_decoder, network.mask_decoder.state_dict()
+    assert any(not torch.equal(tuned[name], value) for name, value in own.items())
+    assert [line["step"] for line in read_log(tmp_path / "run" / "log.csv")] == [1, 2]
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["options"]["schedule"] == "steps" and about["network"]["interaction"]["capacity"] == 5
+
+
+def test_the_same_command_goes_on_where_time_was_up(tmp_path, train_memory):
+    assert "Stopped at step 1 of 2" in train_memory("--steps", 2, "--minutes", 0).output
+    assert "after 2 steps" in train_memory("--steps", 2).output
+    assert [line["step"] for line in read_log(tmp_path / "run" / "log.csv")] == [1, 2]
+    result = train_memory("--steps", 3, "--kinds", "sparse")
+    assert result.exit_code == 1 and "another network" in result.output
+
+
+def test_without_memory_a_model_is_written_whose_encoder_is_the_old_one(tmp_path, a_start, train_memory):
+    result = train_memory("--steps", 1, "--without-memory", "--cases", "1")
+    assert result.exit_code == 0, result.output
+    old, new = load(a_start), load(tmp_path / "run" / "model.safetensors")
+    assert new.training["memory"] is None and new.training["cases"] == 1
+    for name, value in old.network.state_dict().items():
+        if name.startswith("image_encoder."):
+            assert torch.equal(new.network.state_dict()[name], value), name
+
+
+def test_a_frozen_decoder_is_not_written(tmp_path, a_start, train_memory):
+    result = train_memory("--steps", 1, "--freeze-decoder", "--kinds", "sparse", "--from-first-click")
+    assert result.exit_code == 0, result.output
+    memory = load_interaction_memory(tmp_path / "run" / "interaction_memory.safetensors", load(a_start).network)
+    assert memory.prompt_encoder is None and memory.mask_decoder is None
+    assert memory.config.kinds == "sparse" and memory.from_first_click
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--kinds", "some"), 2, "both, sparse, dense"),
+        (("--without-memory", "--freeze-decoder"), 2, "nothing is left to train"),
+        (("--window", 9), 2, "--longest"),
+        (("--cases", "120%"), 1, "no amount of cases"),
+        (("--cases", "few"), 1, "no amount of cases"),
+    ],
+)
+def test_what_cannot_be_trained_is_said(train_memory, arguments, code, words):
+    result = train_memory("--steps", 1, *arguments)
+    assert result.exit_code == code and words in result.output, result.output

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from MemorizingSAM3DLib.learning.memory_objective import ClickSequence, MemoryObjective, MemoryOptions, projected
+from MemorizingSAM3DLib.learning.run_state import STATE, averaged_remembering
+from MemorizingSAM3DLib.learning.training_log import read_log
+from Testing.learning.small_trainings import (
+    OPTIONS,
+    SEQUENCES,
+    a_batch,
+    a_memory_trainer,
+    a_remembering_network,
+)
+
+
+def clicks_of(sequence: ClickSequence) -> tuple[torch.Tensor, torch.Tensor]:
+    return sequence._user.prompts()
+
+
+@pytest.fixture
+def a_trained_network():
+    """One whose memory attention does something: as it is begun with, its last layers are zero."""
+    network = a_remembering_network()
+    torch.manual_seed(5)
+    for name, parameter in network.attention.named_parameters():
+        if "out_proj.weight" in name or "lin2.weight" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return network
+
+
+def test_few_steps_on_one_batch_lower_the_loss():
+    objective = MemoryObjective(a_remembering_network(), MemoryOptions(window=3, longest=3), 0)
+    optimizer = torch.optim.AdamW([p for p in objective.network.parameters() if p.requires_grad], 3e-3)
+    losses = []
+    for _ in range(12):
+        loss, _ = objective(a_batch(0), 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, memory):
+    whole = a_memory_trainer(tmp_path / "whole", memory=memory)
+    assert whole.run()
+    stopped = a_memory_trainer(tmp_path / "stopped", memory=memory)
+    assert not stopped.run(stop=lambda: stopped.step == 1)
+    resumed = a_memory_trainer(tmp_path / "stopped", seed=9, memory=memory)
+    assert resumed.step == 2 and resumed.run()
+    expected = whole.objective.network.state_dict()
+    for name, value in resumed.objective.network.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+        assert torch.equal(resumed.average[name], whole.average[name]), name
+    losses = [[line["loss"] for line in read_log(tmp_path / name / "log.csv")] for name in ("whole", "stopped")]
+    assert losses[0] == losses[1]
+
+
+def test_the_average_of_a_run_is_read_again_with_and_without_memory(tmp_path):
+    for memory in (True, False):
+        trainer = a_memory_trainer(tmp_path / str(memory), replace(OPTIONS, steps=1), memory=memory)
+        trainer.run()
+        network = averaged_remembering(tmp_path / str(memory) / STATE)
+        assert (network.attention is not None) == memory
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, trainer.average[name]), name
+
+
+def test_the_encoder_stays_and_the_memory_attention_takes_ten_times_the_rate(tmp_path):
+    trainer = a_memory_trainer(tmp_path, replace(OPTIONS, steps=2, warm_up=0, weight_decay=0.0, precision="float32"))
+    before = {name: value.clone() for name, value in trainer.objective.network.state_dict().items()}
+    (batch,) = trainer.source.batches(0, 1)
+    trainer.train_step(batch)
+    changes = {
+        name: (value - before[name]).abs().max().item()
+        for name, value in trainer.objective.network.named_parameters()
+    }  # fmt: skip
+    assert all(change == 0 for name, change in changes.items() if "image_encoder" in name)
+    # Adam's first step moves each number by the rate, whatever its gradient.
+    assert max(c for name, c in changes.items() if name.startswith("attention.")) == pytest.approx(1e-2, rel=0.01)
+    assert max(c for name, c in changes.items() if name.startswith("sam3d.")) == pytest.approx(1e-3, rel=0.01)
+
+
+def test_the_rate_becomes_a_tenth_at_129_and_at_180_of_200(tmp_path):
+    trainer = a_memory_trainer(tmp_path, replace(OPTIONS, steps=200, warm_up=0, schedule="steps"))
+    rates = [trainer.learning_rate(step) for step in (0, 128, 129, 179, 180, 199)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+
+
+def test_an_untrained_memory_changes_neither_clicks_nor_loss():
+    with_memory, without = (
+        MemoryObjective(a_remembering_network(memory=memory), SEQUENCES, 0) for memory in (True, False)
+    )
+    for step in range(3):
+        expected, figures = without(a_batch(0, 1), step)
+        loss, own = with_memory(a_batch(0, 1), step)
+        assert torch.equal(loss, expected) and torch.equal(own, figures)
+    sequences = [ClickSequence(o.network, a_batch(0, 1), SEQUENCES, 0) for o in (with_memory, without)]
+    with torch.no_grad():
+        for _ in range(6):
+            assert torch.equal(*(sequence.click() for sequence in sequences))
+    for one, other in zip(*map(clicks_of, sequences), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_trained_memory_hears_past_clicks(a_trained_network):
+    heard = ClickSequence(a_trained_network, a_batch(0), SEQUENCES, 0)
+    deaf = ClickSequence(a_remembering_network(memory=False), a_batch(0), SEQUENCES, 0)
+    with torch.no_grad():
+        assert torch.equal(heard.click(), deaf.click())  # the first click remembers nothing
+        assert not torch.equal(heard.click(), deaf.click())
+
+
+def test_no_more_is_remembered_than_the_bank_holds(a_trained_network):
+    sequence = ClickSequence(a_trained_network, a_batch(0), SEQUENCES, 0)
+    with torch.no_grad():
+        for _ in range(7):
+            sequence.click()
+    assert sequence._stack().ages.tolist() == [3, 2, 1, 0]
+
+
+def test_gradients_of_the_window_reach_the_attention_and_what_is_remembered(a_trained_network):
+    objective = MemoryObjective(a_trained_network, replace(SEQUENCES, window=3, from_start=1.0), 0)
+    loss, _ = objective(a_batch(0), 0)
+    loss.backward()
+    missing = [name for name, p in a_trained_network.attention.named_parameters() if p.grad is None]
+    assert missing == []
+    assert all(p.grad is None for p in a_trained_network.sam3d.image_encoder.parameters())
+
+
+def test_gradients_flow_through_memories_of_the_window_but_not_through_those_before_it(a_trained_network):
+    sequence = ClickSequence(a_trained_network, a_batch(0), SEQUENCES, 0)
+    with torch.no_grad():
+        sequence.click()
+    sequence.project_again()
+    past = sequence._memories[0]
+    assert not past.sparse.requires_grad and sequence._projected[0].dense.key.requires_grad
+    sequence.click()
+    written = sequence._memories[1]
+    written.dense.retain_grad()
+    written.sparse.retain_grad()
+    sequence.click(remember=False).sum().backward()
+    assert written.dense.grad.abs().max() > 0 and written.sparse.grad.abs().max() > 0
+
+
+def test_memories_projected_together_are_as_when_projected_alone(a_trained_network):
+    sequence = ClickSequence(a_trained_network, a_batch(0, 1), SEQUENCES, 0)
+    with torch.no_grad():
+        for _ in range(3):
+            sequence.click()
+        alone = sequence._projected
+        for own, other in zip(alone, projected(a_trained_network.attention, sequence._memories), strict=True):
+            for half, again in zip(own, other, strict=True):
+                for part, same in zip(half, again, strict=True):
+                    torch.testing.assert_close(part, same)
+
+
+def test_the_first_click_is_the_models_own_unless_it_is_trained_along():
+    network = a_remembering_network()
+    with torch.no_grad():
+        expected = ClickSequence(a_remembering_network(memory=False), a_batch(0), SEQUENCES, 0).click()
+    own = MemoryObjective(network, SEQUENCES, 0)
+    tuned = MemoryObjective(network, replace(SEQUENCES, from_first_click=True), 0)
+    with torch.no_grad():
+        for parameter in network.sam3d.mask_decoder.parameters():
+            parameter.mul_(1.1)
+        first = [
+            ClickSequence(network, a_batch(0), SEQUENCES, 0, objective.plain).click() for objective in (own, tuned)
+        ]
+    assert torch.equal(first[0], expected) and not torch.equal(first[1], expected)
+
+
+def test_sequences_are_most_often_short_and_reach_the_longest():
+    options = MemoryOptions(window=4, longest=150, from_start=0.25)
+    drawn = [options.clicks_before(np.random.default_rng([0, step])) for step in range(2000)]
+    assert min(drawn) == 0 and 130 < max(drawn) <= 146
+    assert np.median(drawn) < 8 and np.mean(drawn) < 30
+    assert MemoryOptions(window=4, longest=4).clicks_before(np.random.default_rng(0)) == 0
+
+
+def test_on_a_device_clicks_follow_from_the_seed_alone():
+    options = replace(SEQUENCES, on_device=True, as_session=False)
+    one, other = (MemoryObjective(a_remembering_network(), options, 3)(a_batch(0, 1), 4)[0] for _ in range(2))
+    assert torch.equal(one, other)
