@@ -1,15 +1,15 @@
 """The nearest remembered cases, through PyTorch or faiss behind one interface.
 
-Chosen from measurements (``memorizing-sam3d benchmark knn``; 2 CPU cores that others used as well, ms a call, k = 10):
+Chosen from measurements (``memorizing-sam3d benchmark knn``; 2 CPU cores that others used as well, one query, k = 10, ms
+a call; compare within a row):
 
-    rows     width  queries  torch   faiss, exact  faiss, inverted lists (recall)
-    1e3      256    1        0.02    0.01          -
-    1e5      256    1        17      46            0.02 (1.00), built in 7 s
-    1e5      256    512      971     3510          -
-    1e6      256    1        211     232           0.09 (1.00), built in 77 s
-    1e3      768    1        0.05    0.04          -
-    1e5      768    1        50      83            -
-    1e6      768    1        549     811           -
+    rows     width  torch   faiss, exact  faiss, inverted lists (recall)
+    1e3      256    0.17    0.12          0.19
+    1e5      256    82      121           0.45 (1.00), built in 9 s
+    1e6      256    442     430           26 (1.00), built in 255 s
+    1e3      768    0.18    0.18          -
+    1e5      768    121     190           -
+    1e6      768    257     458           -
 
 So exact search goes through PyTorch everywhere (faiss's exact search on a GPU is slower than matmul and topk as well:
 1.5 against 9.8 ms, faiss issue 3045), and only memories of a million rows on a CPU are worth inverted lists. faiss is
