@@ -19,6 +19,15 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+_PAGE = "https://github.com/MemorizingSAM3D/SlicerMemorizingSAM3D"
+_CITATIONS = (
+    "Shen et al. FastSAM3D: An Efficient Segment Anything Model for 3D Volumetric Medical Images. MICCAI 2024. "
+    "arXiv:2403.09827",
+    "Shao et al. Memorizing SAM: 3D Medical Segment Anything Model with Memorizing Transformer. 2024. arXiv:2412.13908",
+    "Orbes-Arteaga et al. MAIS: Memory-Attention for Interactive Segmentation. 2025. arXiv:2505.07511",
+    "Wang et al. SAM-Med3D: A Vision Foundation Model for General-Purpose Segmentation on Volumetric Medical Images. "
+    "IEEE TNNLS 2025. doi:10.1109/TNNLS.2025.3586694",
+)
 _LIBRARY = "MemorizingSAM3DLib"
 if importlib.util.find_spec(_LIBRARY) is None:
     # Run from the source tree, where the library stands beside the module's folder. Installed, both are in one folder.
@@ -37,16 +46,24 @@ class MemorizingSAM3D(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["MemorizingSAM3D contributors"]
         parent.helpText = _(
-            "Segment anything in a scan by clicking: inside what you want, outside where it grew too far. Every click "
-            "segments in 3D at once; points can be dragged, switched, deleted, undone. Locked segments and the Segment "
-            "Editor's masking are respected. Not a medical device."
-        )
+            "<p>Segment a structure of a CT, MR or PET scan in 3D by clicking: inside what you want, outside where it "
+            "grew too far. Every click changes the segment at once; points can be dragged, switched, deleted and "
+            "undone. Locked segments and the Segment Editor's masking are respected. It computes on this computer: "
+            "nothing of a scan leaves it.</p>"
+            "<p>To try it: load a scan from the category MemorizingSAM3D of Sample Data, and follow the tutorial in "
+            '<a href="{page}#readme">the extension\'s README</a>.</p>'
+            "<p><b>Not a medical device.</b> For research only: it is not made for diagnosis or treatment.</p>"
+        ).format(page=_PAGE)
         parent.acknowledgementText = _(
-            "Builds on Segment Anything, SAM-Med3D, FastSAM3D and Memorizing Transformers; the citations are in the "
-            "extension's README."
-        )
-        parent.icon = qt.QIcon(str(resource_path("Icons", "MemorizingSAM3D.png")))
+            "<p>This module puts published work into practice. Please cite what you use:</p>{citations}"
+            "<p>The licence of each model is shown before it is downloaded.</p>"
+        ).format(citations="<ul>" + "".join(f"<li>{citation}</li>" for citation in _CITATIONS) + "</ul>")
+        icon = qt.QIcon(str(resource_path("Icons", "MemorizingSAM3D.png")))
+        for name in ("MemorizingSAM3DToolbar.png", "MemorizingSAM3DToolbar@2x.png"):  # drawn for small sizes
+            icon.addFile(str(resource_path("Icons", name)))
+        parent.icon = icon
         slicer.app.connect("startupCompleted()", _addSettingsPage)
+        slicer.app.connect("startupCompleted()", _addSampleData)
 
 
 def _addSettingsPage():
@@ -55,6 +72,13 @@ def _addSettingsPage():
         from MemorizingSAM3DLib.ui.settings_panel import registerSettingsPage
 
         registerSettingsPage()
+
+
+def _addSampleData():
+    """Puts the tutorial's scans into Slicer's Sample Data, whose module is there only once all are loaded."""
+    from MemorizingSAM3DLib.ui.sample_data import registerSampleData
+
+    registerSampleData()
 
 
 class MemorizingSAM3DWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

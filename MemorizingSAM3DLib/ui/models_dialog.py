@@ -251,6 +251,8 @@ class ModelsDialog:
             title=checked.title, parameters=f"{checked.parameters / 1e6:.1f}"
         )
         settings.chooseModelFile(checked.source)
+        sources = [row.source for row in self._shown]
+        self.ui.modelTable.selectRow(sources.index(checked.source))  # a row that is new, and what the user asked for
 
 
 def askForFile(parent: Any) -> str:

@@ -115,6 +115,22 @@ def test_an_interrupt_is_exit_code_130(monkeypatch):
     assert "Interrupted" in done.stderr
 
 
+def test_the_licence_is_told_before_anything_is_fetched(a_cache, monkeypatch):
+    monkeypatch.setattr("MemorizingSAM3DLib.engine.download.fetch", lambda *_arguments: print("fetched") or "there")
+    done = run("download", "sam-med3d-turbo")
+    entry = known_models().find("sam-med3d-turbo")
+    assert done.exit_code == 0, done.output
+    told = f"SAM-Med3D turbo, licence Apache-2.0, from {entry.url}"
+    assert told in done.stderr
+    assert done.output.index(told) < done.output.index("fetched") < done.output.index("is in there")
+
+
+def test_for_the_model_that_came_along_no_licence_is_told(a_cache):
+    done = run("download", "native-v2")
+    assert done.exit_code == 0, done.output
+    assert "licence" not in done.output
+
+
 def test_downloading_needs_consent_where_nothing_can_be_verified(a_cache):
     done = run("download", "fastsam3d")
     assert done.exit_code == 1

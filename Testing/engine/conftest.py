@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from MemorizingSAM3DLib.engine import locality, refinement, zoom
+from Testing.engine.file_server import a_server
+from Testing.engine.model_host import a_host
+
+__all__ = ["a_host", "a_server"]
 
 
 @pytest.fixture

@@ -1,88 +1,29 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 import socket
 import threading
 from collections import namedtuple
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from MemorizingSAM3DLib.engine import download
-from MemorizingSAM3DLib.engine.download import cache_folder, cached_models, converted_path, fetch, model_path, remove
+from MemorizingSAM3DLib.engine.download import (
+    cache_folder,
+    cached_models,
+    converted_path,
+    fetch,
+    model_path,
+    part_size,
+    remove,
+)
 from MemorizingSAM3DLib.engine.errors import CheckpointError
 from MemorizingSAM3DLib.engine.registry import ModelEntry, Registry
-
-CONTENT = bytes(range(256)) * 4000  # 1 MB
-PIECE = 65536  # what is read at once: a piece that did not come whole does not count
-
-
-class Server:
-    """A small file server on the loopback address that can break off, lie and refuse."""
-
-    def __init__(self) -> None:
-        self.content = CONTENT
-        self.tag: str | None = '"one"'
-        self.ranges = True
-        self.cut_after: list[int] = []  # bytes of the body before the connection breaks, one entry an answer
-        self.status: list[int] = []  # errors to give first
-        self.requests: list[tuple[str | None, int]] = []  # (Range header, status sent)
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                server.answer(self)
-
-        class Quiet(ThreadingHTTPServer):
-            def handle_error(self, *_arguments: object) -> None:
-                pass  # a client that hangs up is part of the tests
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/model.pth"
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        asked = handler.headers.get("Range")
-        condition = handler.headers.get("If-Range")
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.ranges else 0
-        if condition is not None and condition != self.tag:
-            start = 0
-        if self.status:
-            status = self.status.pop(0)
-        elif start > len(self.content) or (asked and start == len(self.content)):
-            status = 416
-        else:
-            status = 206 if start else 200
-        self.requests.append((asked, status))
-        handler.send_response(status)
-        body = self.content[start:] if status in (200, 206) else b""
-        if status == 206:
-            handler.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
-        if status == 416:
-            handler.send_header("Content-Range", f"bytes */{len(self.content)}")
-        if self.tag is not None:
-            handler.send_header("ETag", self.tag)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        if self.cut_after and body:
-            handler.wfile.write(body[: self.cut_after.pop(0)])
-            handler.wfile.flush()
-            handler.connection.shutdown(socket.SHUT_RDWR)
-        else:
-            handler.wfile.write(body)
-
-
-@pytest.fixture
-def a_server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+from Testing.engine.file_server import CONTENT, PIECE
 
 
 def an_entry(url: str | None, sha256: str | None = hashlib.sha256(CONTENT).hexdigest()) -> ModelEntry:
@@ -200,14 +141,32 @@ def test_an_unverifiable_model_needs_consent(a_server, tmp_path):
 def test_a_full_disk_is_seen_before_anything_is_written(a_server, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _folder: usage(2**40, 2**40, 1000))
-    with pytest.raises(CheckpointError, match=r"needs 1\.0 MB, but .* has 0\.0 MB left\. Make room"):
+    with pytest.raises(CheckpointError, match=r"needs 1\.0 MB, but .* has 0\.0 MB left\. Make room.*Slicer's settings"):
         fetch(an_entry(a_server.url), tmp_path)
     assert not (tmp_path / "model.pth.part").exists()
 
 
-def test_a_cache_folder_that_cannot_be_made_names_the_variable(a_server, tmp_path):
+def test_a_disk_that_gets_full_meanwhile_keeps_what_came(a_server, tmp_path, monkeypatch):
+    class FullDisk(io.FileIO):
+        def write(self, piece):
+            if self.tell() >= 4 * PIECE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(piece)
+
+    def open_on_a_full_disk(path, mode):
+        return FullDisk(path, mode.replace("b", ""))
+
+    monkeypatch.setattr(download, "open", open_on_a_full_disk, raising=False)
+    with pytest.raises(CheckpointError, match=r"cannot be written to .*0\.3 MB are kept.*Make room.*Slicer's settings"):
+        fetch(an_entry(a_server.url), tmp_path)
+    monkeypatch.undo()
+    assert fetch(an_entry(a_server.url), tmp_path).read_bytes() == CONTENT
+    assert a_server.requests[-1] == (f"bytes={4 * PIECE}-", 206)
+
+
+def test_a_cache_folder_that_cannot_be_made_names_the_setting_and_the_variable(a_server, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CheckpointError, match="MEMORIZING_SAM3D_CACHE"):
+    with pytest.raises(CheckpointError, match="in Slicer's settings, or by MEMORIZING_SAM3D_CACHE"):
         fetch(an_entry(a_server.url), tmp_path / "file" / "cache")
 
 
@@ -232,6 +191,123 @@ def test_the_list_knows_whole_and_partial_models_and_removal_frees_everything(a_
     assert os.listdir(tmp_path) == ["model-of-mine.safetensors"]
     with pytest.raises(CheckpointError, match="is not in"):
         remove(entry, tmp_path)
+
+
+def test_a_file_that_a_program_uses_is_named(a_server, tmp_path, monkeypatch):
+    path = fetch(an_entry(a_server.url), tmp_path)
+
+    def in_use(file, missing_ok=False):
+        raise PermissionError(errno.EACCES, "The process cannot access the file", str(file))
+
+    monkeypatch.setattr(Path, "unlink", in_use)  # Windows, where a file that is open cannot be removed
+    with pytest.raises(CheckpointError, match=r"model\.pth cannot be removed .*Close the programs"):
+        remove(an_entry(a_server.url), tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not remove a file that is written")
+def test_a_part_that_is_removed_meanwhile_is_named(a_server, tmp_path):
+    part = tmp_path / "model.pth.part"
+    with pytest.raises(
+        CheckpointError, match=r"model\.pth\.part was removed while A model was downloaded\. Download it"
+    ):
+        fetch(an_entry(a_server.url), tmp_path, lambda _have, _total: part.unlink(missing_ok=True))
+    assert not (tmp_path / "model.pth").exists()
+    assert fetch(an_entry(a_server.url), tmp_path).read_bytes() == CONTENT
+
+
+class Fetching(threading.Thread):
+    """A download of the same file by someone else in this process."""
+
+    def __init__(self, server, folder):
+        super().__init__(daemon=True)
+        self.entry, self.folder = an_entry(server.url), folder
+        self.told, self.path = [], None
+
+    def run(self):
+        self.path = fetch(self.entry, self.folder, lambda have, _total: self.told.append(have))
+
+
+def test_a_second_download_of_a_file_waits_for_the_first(a_server, tmp_path):
+    a_server.hang_after = 3 * PIECE
+    first, told = Fetching(a_server, tmp_path), []
+
+    def tell(have, _total):
+        told.append(have)
+        a_server.go_on.set()  # the first one goes on only now, when this one has told that it waits
+
+    first.start()
+    assert a_server.hangs.wait(20)
+    path = fetch(an_entry(a_server.url), tmp_path, tell)
+    first.join(20)
+
+    assert path == first.path
+    assert path.read_bytes() == CONTENT
+    assert len(a_server.requests) == 1
+    assert told
+
+
+def test_waiting_for_another_download_can_be_given_up(a_server, tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    def stop(_have, _total):
+        raise StoppedError
+
+    a_server.hang_after = 3 * PIECE
+    first = Fetching(a_server, tmp_path)
+    first.start()
+    assert a_server.hangs.wait(20)
+    with pytest.raises(StoppedError):
+        fetch(an_entry(a_server.url), tmp_path, stop)
+    a_server.go_on.set()
+    first.join(20)
+
+    assert first.path.read_bytes() == CONTENT
+    assert len(a_server.requests) == 1
+
+
+def test_downloads_of_two_files_do_not_wait_for_each_other(a_server, tmp_path):
+    a_server.hang_after = 3 * PIECE
+    first = Fetching(a_server, tmp_path / "elsewhere")
+    first.start()
+    assert a_server.hangs.wait(20)
+    a_server.hang_after = None
+    assert fetch(an_entry(a_server.url), tmp_path).read_bytes() == CONTENT
+    assert first.path is None
+    a_server.go_on.set()
+    first.join(20)
+
+    assert first.path.read_bytes() == CONTENT
+
+
+def test_a_download_that_ends_while_the_models_are_listed_is_no_error(a_server, tmp_path, monkeypatch):
+    entry, part = an_entry(a_server.url), tmp_path / "model.pth.part"
+    part.write_bytes(CONTENT[:1000])
+    find = download._files_of
+
+    def find_and_rename(entry, cache):
+        files = find(entry, cache)
+        part.rename(tmp_path / "model.pth.renamed")
+        return files
+
+    monkeypatch.setattr(download, "_files_of", find_and_rename)
+    assert [model.size for model in cached_models(tmp_path, Registry((entry,)))] == [0]
+
+
+def test_what_is_removed_by_another_program_at_the_same_time_frees_nothing(a_server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_files_of", lambda _entry, _cache: [tmp_path / "model.pth"])
+    assert remove(an_entry(a_server.url), tmp_path) == 0
+
+
+def test_the_part_of_a_download_that_broke_off_is_measured(tmp_path):
+    entry = an_entry("https://example.org/x")
+    assert part_size(entry, tmp_path) == 0
+    (tmp_path / "model.pth.part").write_bytes(CONTENT[:1000])
+    assert part_size(entry, tmp_path) == 1000
+    assert part_size(an_entry(None), tmp_path) == 0
+    (tmp_path / "a file").touch()
+    assert part_size(entry, tmp_path / "a file") == 0
 
 
 def test_a_shipped_model_cannot_be_removed(tmp_path):

@@ -105,6 +105,48 @@ def test_a_model_that_cannot_be_loaded_is_reported_and_the_point_taken_back(a_sc
     controlled.controller.close()
 
 
+class MendedModel(QuickModel):
+    """Cannot be loaded until someone mends it, say by a download; equal to itself before."""
+
+    isMended = False
+
+    def load(self):
+        if not type(self).isMended:
+            raise RuntimeError("the model is not there yet")
+        return super().load()
+
+
+def test_the_same_model_set_again_is_loaded_if_it_failed_before(a_scene, an_oblique_matrix, monkeypatch):
+    controlled = Controlled(addBlocks(an_oblique_matrix), MendedModel())
+    assert ["not there yet" in message for message in controlled.messages] == [True]
+    monkeypatch.setattr(MendedModel, "isMended", True)
+    controlled.controller.setModel(MendedModel())
+    controlled.settle()
+    assert controlled.controller.status.model == "Quick"
+
+    controlled.place(FIRST)
+    assert controlled.mask()[FIRST]
+    assert len(controlled.messages) == 1
+    controlled.controller.close()
+
+
+def test_the_same_model_set_again_while_it_works_changes_nothing(a_controlled, monkeypatch):
+    a_controlled.place(FIRST)
+    before = a_controlled.mask()
+    loads = []
+    monkeypatch.setattr(QuickModel, "load", lambda choice: loads.append(choice))
+    a_controlled.controller.setModel(QuickModel())
+    a_controlled.settle()
+
+    assert loads == []
+    assert (a_controlled.mask() == before).all()
+    assert a_controlled.controller.canUndo
+    a_controlled.controller.undo()
+    a_controlled.settle()
+    assert a_controlled.controller.points == []
+    assert a_controlled.messages == []
+
+
 @pytest.mark.parametrize("value", [np.nan, 7.0])
 def test_a_scan_that_cannot_be_segmented_is_refused_in_words(a_scene, value):
     import slicer

@@ -22,6 +22,14 @@ def observerTags(vtkObject):
     return {tag for tag in range(1, 20000) if vtkObject.GetCommand(tag) is not None}
 
 
+def qtImage(name):
+    import qt
+
+    from MemorizingSAM3DLib.engine.resources import resource_path
+
+    return qt.QPixmap(str(resource_path("Icons", name))).toImage()
+
+
 def test_the_module_says_what_it_is(slicer_application, a_module):
     module = a_module.module
     assert module.title == "MemorizingSAM3D"
@@ -29,6 +37,23 @@ def test_the_module_says_what_it_is(slicer_application, a_module):
     assert tuple(module.dependencies) == ()
     assert module.contributors and module.helpText and module.acknowledgementText
     assert not module.icon.isNull()
+
+
+def test_the_help_says_what_it_does_where_to_begin_and_what_it_is_not(a_module):
+    for words in ("by clicking", "category MemorizingSAM3D of Sample Data", "tutorial", "Not a medical device"):
+        assert words in a_module.module.helpText
+
+
+def test_the_papers_are_acknowledged(a_module):
+    for paper in ("FastSAM3D", "Memorizing SAM", "MAIS", "SAM-Med3D"):
+        assert f"{paper}: " in a_module.module.acknowledgementText
+
+
+def test_the_icon_has_pictures_of_its_own_for_small_sizes(a_module):
+    icon = a_module.module.icon
+    toolbar = qtImage("MemorizingSAM3DToolbar.png")
+
+    assert icon.pixmap(toolbar.width(), toolbar.height()).toImage() == toolbar
 
 
 def test_the_panel_has_a_logic_that_can_be_used_without_it(a_module, controller):
