@@ -5,6 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from MemorizingSAM3DLib.engine.networks.config import fastsam3d_config, native_config
 from MemorizingSAM3DLib.engine.networks.prompt_encoder import NativePromptEncoder, PositionalEncoding, PromptEncoder
@@ -186,3 +188,68 @@ def test_huge_previous_logits_say_no_more_than_large_ones():
     logits = torch.randn(1, 1, 32, 32, 32).sign()
     large, huge = (encoder(*clicks, IMAGE, scale * logits) for scale in (100, 1e6))
     torch.testing.assert_close(large.dense, huge.dense)
+
+
+# What an interaction memory keeps of a click
+
+
+def test_a_native_token_is_the_clicks_own():
+    encoder = NativePromptEncoder(NATIVE)
+    coords, labels = torch.rand(3, 1, 3) * 64, torch.tensor([[1], [0], [1]])
+    tokens = encoder(coords, labels, IMAGE.expand(3, -1, -1, -1, -1)).sparse
+    torch.testing.assert_close(encoder.token_of(coords, labels), tokens[:, 0])
+
+
+def test_a_published_token_is_the_clicks_own_without_the_padding_point():
+    encoder = PromptEncoder(SMALL_FASTSAM3D)
+    coords, labels = torch.rand(3, 1, 3) * 32, torch.tensor([[1], [0], [1]])
+    tokens, _ = encoder((coords, labels))
+    assert tokens.shape[1] == 2
+    torch.testing.assert_close(encoder.token_of(coords, labels), tokens[:, 0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.tuples(*[st.floats(-0.5, 63.5, width=32)] * 3), st.sampled_from([1, 0]))
+def test_a_native_memory_is_what_the_encoder_makes_of_the_click_and_the_mask(place, label):
+    """Over the whole crop, its faces and corners too, where a neighbourhood is cut."""
+    encoder = NativePromptEncoder(NATIVE)
+    click, logits = (torch.tensor([[place]]), torch.tensor([[label]])), 3 * IMAGE.flip(2)
+    token, dense = encoder.memory_of(*click, IMAGE, logits)
+    prompts = encoder(*click, IMAGE, logits)
+    torch.testing.assert_close(token, prompts.sparse[:, 0])
+    torch.testing.assert_close(dense, prompts.dense, atol=1e-5, rtol=1e-4)
+
+
+def test_a_published_memory_is_the_click_and_the_mask_whatever_the_image():
+    encoder = PromptEncoder(SMALL_FASTSAM3D)
+    coords, labels, logits = torch.rand(2, 1, 3) * 32, torch.tensor([[1], [0]]), torch.randn(2, 1, 16, 16, 16)
+    token, dense = encoder.memory_of(coords, labels, None, logits)
+    assert torch.equal(token, encoder.token_of(coords, labels))
+    assert torch.equal(dense, encoder(masks=logits)[1])
+
+
+@pytest.mark.parametrize(
+    "encoder", [NativePromptEncoder(NATIVE), PromptEncoder(SMALL_FASTSAM3D)], ids=["native", "published"]
+)
+def test_memories_of_a_batch_are_those_of_its_members(encoder):
+    size = encoder.config.output_size
+    coords = torch.rand(3, 1, 3) * encoder.config.image_size
+    labels, image, logits = (
+        torch.tensor([[1], [0], [1]]),
+        torch.rand(3, 1, size, size, size),
+        torch.randn(3, 1, *[size] * 3),
+    )
+    together = encoder.memory_of(coords, labels, image, logits)
+    alone = [encoder.memory_of(*(part[n : n + 1] for part in (coords, labels, image, logits))) for n in range(3)]
+    for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(whole, torch.cat(parts), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "encoder", [NativePromptEncoder(NATIVE), PromptEncoder(SMALL_FASTSAM3D)], ids=["native", "published"]
+)
+def test_mixed_precision_does_not_spoil_where_a_remembered_click_lies(encoder):
+    coords, labels = torch.tensor([[[30.25, 3.5, 17.75]]]), torch.tensor([[0]])
+    exact = encoder.token_of(coords, labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(encoder.token_of(coords, labels), exact)

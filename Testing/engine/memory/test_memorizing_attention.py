@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from MemorizingSAM3DLib.engine.memory.memorizing_attention import (
+    LayerMemory,
+    MemorizingAttention,
+    attend_to_cases,
+    distance_weights,
+)
+from MemorizingSAM3DLib.engine.networks.attention import attend
+
+HEADS, TOKENS, WIDTH = 2, 27, 8
+
+
+def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def block():
+    """Queries, keys, values and relative positions of a block, and what its own attention gives."""
+    query, key, value = (numbers(1, HEADS, TOKENS, WIDTH, seed=seed) for seed in range(3))
+    bias = numbers(1, HEADS, TOKENS, TOKENS, seed=3)
+    return query, key, value, bias, attend(query, key, value, bias)
+
+
+def a_memory(cases: int = 3, seed: int = 10, dtype: torch.dtype = torch.float16) -> LayerMemory:
+    keys, values = (numbers(cases, HEADS, TOKENS, WIDTH, seed=seed + part).to(dtype) for part in (0, 1))
+    return LayerMemory(keys, values, distance_weights(torch.linspace(0.1, 0.4, cases)))
+
+
+def test_the_batched_call_is_a_loop_over_cases(block):
+    memory = a_memory()
+    expected = torch.zeros(1, HEADS, TOKENS, WIDTH)
+    for keys, values, weight in zip(*memory, strict=True):
+        for head in range(HEADS):
+            logits = block[0][0, head] @ keys[head].float().T / WIDTH**0.5
+            expected[0, head] += weight * logits.softmax(-1) @ values[head].float()
+    torch.testing.assert_close(attend_to_cases(block[0], memory), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_crops_of_a_batch_are_treated_alike(block):
+    memory = a_memory()
+    query = numbers(4, HEADS, TOKENS, WIDTH, seed=5)
+    together = attend_to_cases(query, memory)
+    apart = torch.cat([attend_to_cases(one[None], memory) for one in query])
+    torch.testing.assert_close(together, apart, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["ratio", "joint"])
+def test_a_key_that_changes_changes_the_output(block, fusion):
+    # The published code fails this: it applies the local attention map to the memory's values.
+    attention = opened(fusion)
+    memory = a_memory()
+    before = attention(*block, memory)
+    changed = memory.keys.clone()
+    changed[1, 0, 3] += 2
+    after = attention(*block, memory._replace(keys=changed))
+    assert (after - before)[:, 0].abs().max() > 1e-4
+    torch.testing.assert_close(after[:, 1], before[:, 1])  # the other head
+
+
+@pytest.mark.parametrize("fusion", ["ratio", "joint"])
+def test_the_order_of_the_cases_does_not_matter(block, fusion):
+    attention, memory = opened(fusion), a_memory(4)
+    order = torch.tensor([2, 0, 3, 1])
+    turned = LayerMemory(*(part[order] for part in memory))
+    torch.testing.assert_close(attention(*block, turned), attention(*block, memory), atol=1e-6, rtol=1e-6)
+
+
+def test_near_cases_count_more_and_one_at_distance_zero_not_infinitely():
+    weights = distance_weights(torch.tensor([0.0, 0.1, 0.5, 2.0]))
+    assert weights.isfinite().all() and weights.sum() == pytest.approx(1)
+    assert (weights.diff() < 0).all()
+    assert distance_weights(torch.tensor([0.0, 0.0])).tolist() == [0.5, 0.5]
+    assert distance_weights(torch.tensor([-1e-7])).tolist() == [1.0]  # rounding of 1 - cosine
+
+
+def test_a_local_ratio_of_one_is_the_plain_block_and_of_zero_the_memory_alone(block):
+    memory = a_memory()
+    assert torch.equal(MemorizingAttention(HEADS, ratio=1.0)(*block, memory), block[-1])
+    assert torch.equal(MemorizingAttention(HEADS, ratio=0.0)(*block, memory), attend_to_cases(block[0], memory))
+
+
+def test_ratios_beyond_zero_and_one_are_refused():
+    for ratio in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="ratio"):
+            MemorizingAttention(HEADS, ratio=ratio)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@torch.no_grad()
+def test_with_shut_gates_the_joint_softmax_is_the_plain_block(block, dtype):
+    fused = MemorizingAttention(HEADS, "joint")(*block, a_memory(dtype=dtype))
+    torch.testing.assert_close(fused, block[-1], atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_the_joint_softmax_is_one_over_local_and_remembered_keys(block):
+    query, key, value, bias, local = block
+    attention, memory = opened("joint"), a_memory()
+    logits = [query @ key.transpose(-1, -2) / WIDTH**0.5 + bias]
+    for keys, weight in zip(memory.keys.float(), memory.weights, strict=True):
+        logits.append(query @ keys[None].transpose(-1, -2) / WIDTH**0.5 + attention.gate[:, None, None] + weight.log())
+    expected = torch.cat(logits, -1).softmax(-1) @ torch.cat([value, *memory.values.float()[:, None]], 2)
+    torch.testing.assert_close(attention(query, key, value, bias, local, memory), expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_joint_softmax_needs_no_relative_positions(block):
+    query, key, value, _, _ = block
+    fused = MemorizingAttention(HEADS, "joint")(query, key, value, None, attend(query, key, value), a_memory())
+    torch.testing.assert_close(fused, attend(query, key, value), atol=1e-6, rtol=0)
+
+
+def test_gates_learn_to_open(block):
+    attention = opened("joint")
+    (attention(*block, a_memory()) ** 2).sum().backward()
+    assert attention.gate.grad.abs().min() > 0
+
+
+def opened(fusion: str) -> MemorizingAttention:
+    """Gates that are open, if there are any."""
+    attention = MemorizingAttention(HEADS, fusion)
+    if attention.gate is not None:
+        attention.gate.data.fill_(0.5)
+    return attention
