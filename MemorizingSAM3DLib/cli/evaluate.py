@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from .case_memory_options import chosen_cases
+
 if TYPE_CHECKING:
     from ..engine.checkpoints import Checkpoint
     from ..engine.predictor import Predictor
@@ -48,6 +50,26 @@ def evaluate(
     bank_size: Annotated[
         int | None, typer.Option(min=1, max=256, help="Past interactions that are heard.", show_default="as trained")
     ] = None,
+    case_memory: Annotated[
+        Path | None, typer.Option(help="A memory of training cases: memory build.", show_default="none")
+    ] = None,
+    neighbours: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Remembered cases that are heard.", show_default="5, attention 3")
+    ] = None,
+    structure_known: Annotated[
+        bool, typer.Option("--structure-known", help="Ask only remembered cases named like what is clicked.")
+    ] = False,
+    structure_absent: Annotated[
+        bool, typer.Option("--structure-absent", help="Ask only the others: what is clicked was never remembered.")
+    ] = False,
+    attention_layers: Annotated[
+        str | None, typer.Option(help="Encoder blocks that attend to remembered cases: 4.", show_default="none")
+    ] = None,
+    local_ratio: Annotated[float, typer.Option(min=0, max=1, help="Of the local attention, by ratio.")] = 0.3,
+    fusion: Annotated[str, typer.Option(help="ratio, or joint: one softmax.")] = "ratio",
+    attention_only: Annotated[
+        bool, typer.Option("--attention-only", help="Do not ask remembered cases where the structure was.")
+    ] = False,
     cases: Annotated[str | None, typer.Option(help="So many cases of each dataset: 3, or 10%.")] = None,
     minimum_ml: Annotated[float, typer.Option(min=0, help="Smaller structures are left out.")] = 1.0,
     dice_only: Annotated[str, typer.Option(help="Datasets with nominal voxel sizes, which get no NSD.")] = "acdc",
@@ -69,6 +91,8 @@ def evaluate(
     memorizing-sam3d evaluate --manifest data/manifest.json --labels-per-case 2 --baselines --workers 2 --out results
 
     memorizing-sam3d evaluate --manifest data/manifest.json --clicks 150 --interaction-memory off --out without
+
+    memorizing-sam3d evaluate --manifest data/manifest.json --case-memory my_memory --out with_memory
     """
     import time
     from dataclasses import asdict
@@ -101,6 +125,8 @@ def evaluate(
         raise typer.BadParameter("--baseline-loop own needs --baselines.", param_hint="--baseline-loop")
     if memory_off and interaction_memory in (None, OFF):
         raise typer.BadParameter("It needs an --interaction-memory to keep the decoder of.", param_hint="--memory-off")
+    remembered = chosen_cases(case_memory, neighbours, structure_known, structure_absent, attention_layers, local_ratio,
+                              fusion, attention_only)  # fmt: skip
     started = time.monotonic()
     console = Console(highlight=False)
     collection = Collection.open(manifest)
@@ -118,11 +144,12 @@ def evaluate(
     )  # fmt: skip
     source = CaseSource(collection, cache_folder() / "packs")
     memory = MemoryChoice(interaction_memory, not memory_off, bank_size)
-    job = Job(ModelSource(model, device, _threads(workers), memory), source, options, tools)
-    checkpoint, predictor, about_memory = job.model.load()
+    job = Job(ModelSource(model, device, _threads(workers), memory, remembered), source, options, tools)
+    checkpoint, predictor, about_memory, about_cases = job.model.load_with_cases()
     _announce(console, checkpoint, predictor, about_memory)
     tasks = case_tasks(source, entries, options, _names(dice_only) or [])
-    finished = FinishedStructures(out, identity(checkpoint.sha256, predictor, options, tools, about_memory), restart)
+    same = identity(checkpoint.sha256, predictor, options, tools, about_memory, about_cases)
+    finished = FinishedStructures(out, same, restart)
     if finished.replaced:
         console.print("[yellow]The folder held another evaluation (model or options differ); it is replaced.[/yellow]")
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -138,7 +165,7 @@ def evaluate(
     document = {
         "format": "memorizing-sam3d-evaluation",
         "version": 1,
-        "model": {**_model_facts(checkpoint, model), "interaction_memory": about_memory},
+        "model": {**_model_facts(checkpoint, model), "interaction_memory": about_memory, "case_memory": about_cases},
         "options": {**asdict(options), "split": split, "datasets": chosen, "dice_only": _names(dice_only) or [],
                     "include_nc": include_nc, "cases": cases},
         "environment": _environment(job, predictor, workers, time.monotonic() - started, outcome.resumed),

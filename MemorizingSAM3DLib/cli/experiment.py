@@ -25,8 +25,10 @@ _TITLES = {
 def register(app: typer.Typer) -> None:
     """Adds the group to the program."""
     group = typer.Typer(no_args_is_help=True, help="Repeat published experiments: trainings, evaluations, tables.")
+    from .experiment_cases import cases_experiment
+
     group.command("mais")(mais)
-    group.callback()(lambda: None)  # keeps "mais" a name of its own while it is the only one
+    group.command("cases")(cases_experiment)
     app.add_typer(group, name="experiment")
 
 
@@ -110,7 +112,7 @@ def mais(
     for name in wanted:
         if name not in TABLES:
             raise typer.BadParameter(f"{name} is none of {', '.join(TABLES)}.", param_hint="--table")
-    shown, sizes = _numbers(clicks, "--clicks", 150), _numbers(bank_sizes, "--bank-sizes", 256)
+    shown, sizes = numbers_of(clicks, "--clicks", 150), numbers_of(bank_sizes, "--bank-sizes", 256)
     require_matplotlib()
     console = Console(highlight=False)
     budget = Budget(
@@ -134,7 +136,12 @@ def mais(
         _compare(out, name, arms, shown, remarks, seed, console)
 
 
-def _numbers(text: str, option: str, most: int) -> list[int]:
+def numbers_of(text: str, option: str, most: int) -> list[int]:
+    """Numbers of 1 to `most`, in order, each once.
+
+    Raises:
+        typer.BadParameter: they are none.
+    """
     try:
         numbers = sorted({int(part) for part in text.split(",")})
     except ValueError:
@@ -144,7 +151,7 @@ def _numbers(text: str, option: str, most: int) -> list[int]:
     return numbers
 
 
-def _finished(folder: Path, plan: dict[str, Any]) -> bool:
+def finished(folder: Path, plan: dict[str, Any]) -> bool:
     """Whether a part is done; refuses a folder where it was done in another way.
 
     Raises:
@@ -160,7 +167,8 @@ def _finished(folder: Path, plan: dict[str, Any]) -> bool:
     return True
 
 
-def _note(folder: Path, plan: dict[str, Any]) -> None:
+def note_done(folder: Path, plan: dict[str, Any]) -> None:
+    """Notes that a part is done, and how."""
     from ..learning.report import replacing
 
     with replacing(folder / _DONE) as partial:
@@ -179,7 +187,7 @@ def _trained(out: Path, plan: TrainingPlan, budget: Budget, minutes: float | Non
 
     folder = out / "trainings" / plan.folder
     about = {**asdict(plan), **_of_training(budget)}
-    if _finished(folder, about):
+    if finished(folder, about):
         return True
     train_memory(
         folder, **_of_training(budget), cases=plan.cases, without_memory=plan.kinds is None,
@@ -188,7 +196,7 @@ def _trained(out: Path, plan: TrainingPlan, budget: Budget, minutes: float | Non
     )  # fmt: skip
     if read_state(folder)["step"] < budget.steps:
         return False
-    _note(folder, about)
+    note_done(folder, about)
     (folder / STATE).unlink()  # 150 MB, of no use any more
     return True
 
@@ -199,7 +207,7 @@ def _evaluated(out: Path, arm: Arm, budget: Budget) -> None:
     folder = out / "evaluations" / arm.folder
     names = ("manifest", "start", "datasets", "include_nc", "clicks", "val_cases", "labels_per_case", "minimum_ml")
     about = {**{name: getattr(budget, name) for name in names}, "arm": arm.folder, "seed": budget.seed}
-    if _finished(folder, about):
+    if finished(folder, about):
         return
     trained = out / "trainings" / arm.training.folder
     without = arm.training.kinds is None
@@ -210,7 +218,7 @@ def _evaluated(out: Path, arm: Arm, budget: Budget) -> None:
         bank_size=arm.heard, cases=budget.val_cases, minimum_ml=budget.minimum_ml, workers=budget.workers,
         device=budget.device, include_nc=budget.include_nc,
     )  # fmt: skip
-    _note(folder, about)
+    note_done(folder, about)
 
 
 def _remark(budget: Budget) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .case_memory_options import layers_of
 from .memory import group
 
 _Memory = Annotated[Path, typer.Argument(help="The folder of the memory; made if it is not there.")]
@@ -32,13 +33,17 @@ def build(
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model.")] = 1,
+    attention_layers: Annotated[
+        str | None, typer.Option(help="Keep keys and values of these encoder blocks, too: 4.", show_default="none")
+    ] = None,
 ) -> None:
     """Remember every structure of a dataset's cases. Interrupted, the same command goes on where it was.
 
     [bold]Example[/bold]
 
-    memorizing-sam3d memory build my_memory --manifest data/manifest.json --datasets openkbp
+    memorizing-sam3d memory build my_memory --manifest data/manifest.json --datasets openkbp --workers 2
     """
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from ..engine.download import cache_folder
@@ -61,7 +66,8 @@ def build(
     source = CaseSource(collection, cache_folder() / "packs")
     wanted = frozenset(structures.split(",")) if structures else None
     threads = None if workers == 1 else 1
-    job = BuildJob(ModelSource(model, device, threads, MemoryChoice(OFF)), path, source, minimum_ml, wanted)
+    chosen_model = ModelSource(model, device, threads, MemoryChoice(OFF))
+    job = BuildJob(chosen_model, path, source, minimum_ml, wanted, layers_of(attention_layers))
     added = known = 0
     failures = []
     columns = (TextColumn("Remembering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -76,7 +82,7 @@ def build(
             progress.advance(bar)
     console.print(f"{path}: {added} structures are new, {known} were there already.")
     for result in failures[:_SHOWN_FAILURES]:
-        console.print(f"[red]{result.entry}: {result.failure}[/red]", markup=True)
+        console.print(f"[red]{escape(f'{result.entry}: {result.failure}')}[/red]", soft_wrap=True)
     if failures:
         console.print(f"{len(failures)} of {len(entries)} cases failed.")
         raise typer.Exit(1)

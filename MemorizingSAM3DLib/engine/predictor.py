@@ -17,9 +17,10 @@ from .memory.interaction import Interaction
 from .memory.interaction_config import DEFAULT_CAPACITY
 from .memory.interaction_recall import InteractionRecall
 from .memory.interaction_weights import InteractionMemory
-from .networks.image_encoder import ImageFeatures
+from .networks.image_encoder import AttentionGuest, ImageFeatures
 from .networks.sam3d import SAM3D
-from .prompts import Click
+from .prompts import Click, Listening
+from .recall.case_attention import CaseAttention
 from .recall.case_recall import CaseRecall, Recollection
 from .runtime import Runtime, choose_runtime
 
@@ -40,6 +41,7 @@ class Predictor:
     Attributes:
         encodes: how many crops have been encoded so far.
         case_recall: what remembered cases say about a first click; None: nothing is asked.
+        case_attention: remembered cases to which the encoder's blocks attend; None: they do not.
 
     Raises:
         CheckpointError: the interaction memory is for other embeddings than the network's.
@@ -56,7 +58,7 @@ class Predictor:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
         self.embeddings = embeddings
         self.encodes = 0
-        self._cache: OrderedDict[CropGrid, ImageFeatures] = OrderedDict()
+        self._cache: OrderedDict[Hashable, ImageFeatures] = OrderedDict()
         self._volume: Volume | None = None
         self._modality: str | None = None
         self._token: CancelToken | None = None
@@ -65,6 +67,7 @@ class Predictor:
             self._interactions = InteractionRecall(self.network, interaction_memory, self.runtime, bank_size)
         self._remembering = self._interactions is not None
         self.case_recall: CaseRecall | None = None
+        self.case_attention: CaseAttention | None = None
 
     @contextmanager
     def interruptible(self, token: CancelToken) -> Iterator[None]:
@@ -83,10 +86,29 @@ class Predictor:
                 hook.remove()
 
     @property
-    def settings(self) -> Hashable:
+    def settings(self) -> Listening:
         """All that can be set and changes masks: the same prompts give the same mask under equal settings."""
         interactions = self._interactions.bank.size if self._interactions is not None and self._remembering else None
-        return interactions, self.case_recall.settings if self.case_recall is not None else None
+        asked, attended = (None if one is None else one.settings for one in (self.case_recall, self.case_attention))
+        return Listening(interactions, asked, attended)
+
+    @property
+    def has_interaction_memory(self) -> bool:
+        """Whether there is an interaction memory, on or off."""
+        return self._interactions is not None
+
+    @contextmanager
+    def listening(self, settings: Listening) -> Iterator[None]:
+        """Within it, past interactions are heard as they were under these settings."""
+        if self._interactions is None:
+            yield
+            return
+        was_on, size = self._remembering, self._interactions.bank.size
+        self.set_interaction_memory(settings.interactions is not None, settings.interactions)
+        try:
+            yield
+        finally:
+            self.set_interaction_memory(was_on, size)
 
     def set_interaction_memory(self, on: bool, bank_size: int | None = None) -> None:
         """Turns the interaction memory on or off, or changes how many interactions are heard. Nothing is dropped.
@@ -156,21 +178,35 @@ class Predictor:
         if self._interactions is not None:
             self._interactions.bank.clear()
 
-    def features(self, grid: CropGrid) -> ImageFeatures:
-        """The encoded crop, from the cache when it is there."""
-        if grid in self._cache:
-            self._cache.move_to_end(grid)
-            return self._cache[grid]
+    def features(self, grid: CropGrid, plain: bool = False) -> ImageFeatures:
+        """The encoded crop, from the cache when it is there.
+
+        Args:
+            plain: without attention to remembered cases, whatever is set.
+        """
+        guest = None if plain else self.case_attention
+        if guest is not None:
+            guest.refresh()
+        key = grid, None if guest is None else guest.settings
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        features = self.encode(grid, guest)
+        if self.embeddings > 0:
+            self._cache[key] = features
+            while len(self._cache) > self.embeddings:
+                self._cache.popitem(last=False)
+        return features
+
+    def encode(self, grid: CropGrid, guest: AttentionGuest | None = None) -> ImageFeatures:
+        """The crop, encoded anew and not kept; a guest takes part in the encoder's attention."""
         self._check()
         crop, inside = resample_to_crop(self.volume, grid)
         image = normalise(crop, inside, self._modality, self.network.config.family)
         with torch.inference_mode(), self.runtime.autocast():
-            features = self.network.encode(torch.from_numpy(image)[None, None].to(self.runtime.device))
+            crops = torch.from_numpy(image)[None, None].to(self.runtime.device)
+            features = self.network.encode(crops) if guest is None else self.network.encode(crops, guest)
         self.encodes += 1
-        if self.embeddings > 0:
-            self._cache[grid] = features
-            while len(self._cache) > self.embeddings:
-                self._cache.popitem(last=False)
         return features
 
     def logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None,
@@ -211,17 +247,18 @@ class Predictor:
         """What remembered cases say about a click that a crop is centred on; None when they know nothing like it."""
         if self.case_recall is None:
             return None
-        return self.case_recall.recollect(self.features(grid), click.ras, self._modality)
+        # It was calibrated, and its cases were described, without attention to other cases.
+        return self.case_recall.recollect(self.features(grid, plain=True), click.ras, self._modality)
 
     def remember(self, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction] = ()) -> tuple[Interaction, ...]:  # fmt: skip
-        """The memories after one more click: those so far and its own, the last N. None while the memory is off.
+        """The memories after one more click: those so far and its own, the last N; those so far while it is off.
 
         Args:
             grid: the crop. click: in it. logits: (m, m, m) on ``grid.coarser(m)`` that it led to. memories: so far.
         """
         if self._interactions is None or not self._remembering:
-            return ()
+            return tuple(memories)
         features = self.features(grid)
         self._check()
         with torch.inference_mode(), self.runtime.autocast():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,51 @@ class Click:
     positive: bool = True
 
 
+class Listening(NamedTuple):
+    """Which memories take part in a click.
+
+    Attributes:
+        interactions: how many past interactions are heard; None: the interaction memory is off.
+        cases: stands for what the case memory held and how it was asked, another value whenever that is another; None:
+            it is not asked.
+        attended: the same for the cases to which the encoder attends; None: to none.
+    """
+
+    interactions: int | None = None
+    cases: Hashable = None
+    attended: Hashable = None
+
+
 @dataclass(frozen=True)
 class Prompts:
-    """All that a mask follows from: a starting mask (by its number in the session; 0 is empty) and clicks in order."""
+    """All that a mask follows from: a starting mask (by its number in the session; 0 is empty) and clicks in order.
+
+    Attributes:
+        listening: what each click was made under, so that it gives the same mask when the memories have changed since;
+            empty: what is set now.
+    """
 
     start: int = 0
     clicks: tuple[Click, ...] = ()
+    listening: tuple[Listening, ...] = ()
+
+    def made_after(self, before: Prompts, now: Listening) -> Prompts:
+        """These prompts, made out of those before: the first clicks of both stay what they were, the others are new.
+
+        Args:
+            now: what the new clicks are made under.
+        """
+        shared = 0
+        if self.start == before.start and len(before.listening) == len(before.clicks):
+            for mine, its in zip(self.clicks, before.clicks, strict=False):
+                if mine != its:
+                    break
+                shared += 1
+        return replace(self, listening=(*before.listening[:shared], *(now,) * (len(self.clicks) - shared)))
+
+    def first(self, number: int) -> Prompts:
+        """The prompts with the first clicks only."""
+        return Prompts(self.start, self.clicks[:number], self.listening[:number])
 
 
 @dataclass(frozen=True)
@@ -51,6 +92,11 @@ class PromptHistory:
     def can_redo(self) -> bool:
         """Whether an undone state exists."""
         return self.position + 1 < len(self.states)
+
+    def made_under(self, before: Prompts, now: Listening) -> PromptHistory:
+        """The history in which the current prompts know what their clicks were made under."""
+        current = self.current.made_after(before, now)
+        return replace(self, states=(*self.states[: self.position], current, *self.states[self.position + 1 :]))
 
     def edited(self, prompts: Prompts) -> PromptHistory:
         """The history after an edit."""

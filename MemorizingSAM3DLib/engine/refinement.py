@@ -14,6 +14,7 @@ from .packed_mask import PackedMask
 from .predictor import Predictor
 from .prompts import Click
 from .recall.case_recall import Recollection
+from .recall.kept_recollections import Recollect
 from .zoom import MARGIN_VOXELS, better_grid, cut_faces, first_grid, grid_around, spacing_for
 
 MOST_FURTHER_CROPS = 6
@@ -32,6 +33,7 @@ class MaskState:
         logits: (m, m, m) on that crop, equal in sign to the mask there; None when another crop changed the mask.
         seen: all crops that decided a part of the mask, oldest first.
         interactions: what is remembered of the last clicks, oldest first; nothing without an interaction memory.
+        recollection: what remembered cases said of the structure; None when they had no part in the mask.
     """
 
     mask: PackedMask = PackedMask()
@@ -40,6 +42,7 @@ class MaskState:
     logits: np.ndarray | None = None
     seen: tuple[CropGrid, ...] = ()
     interactions: tuple[Interaction, ...] = ()
+    recollection: Recollection | None = None
 
 
 class ClickRefiner:
@@ -53,8 +56,11 @@ class ClickRefiner:
         """The scan at hand."""
         return self.predictor.volume
 
-    def refine(self, state: MaskState, click: Click) -> MaskState:
+    def refine(self, state: MaskState, click: Click, recollect: Recollect | None = None) -> MaskState:
         """The state after one more click.
+
+        Args:
+            recollect: what is asked about a first click; None: the predictor's case memory.
 
         Raises:
             ClickError: the click lies outside the scan.
@@ -64,10 +70,10 @@ class ClickRefiner:
         if state.mask.is_empty and not click.positive:
             return replace(state, clicks=clicks)  # nothing to remove: the click counts from the next one on
         if state.mask.is_empty:
-            grid, new = self._first_look(clicks)
+            grid, new, recollection = self._first_look(clicks, recollect or self.predictor.recollect)
             old, region = None, np.ones_like(new, dtype=bool)
         else:
-            grid = self._grid_for(state, click)
+            grid, recollection = self._grid_for(state, click), state.recollection
             old = state.logits if grid == state.grid and state.logits is not None else self._logits_of(state.mask, grid)
             new = self.predictor.logits(grid, clicks, old, state.interactions)
             position = grid.coarser(len(new)).ras_to_index(np.array(click.ras))
@@ -81,25 +87,26 @@ class ClickRefiner:
         # What was decided about an object that is gone says nothing about the next one.
         seen = () if old is None else tuple(other for other in state.seen if other != grid)
         interactions = self.predictor.remember(grid, click, merged, () if old is None else state.interactions)
-        after = MaskState(mask, clicks, grid, merged, (*seen, grid), interactions)
+        after = MaskState(mask, clicks, grid, merged, (*seen, grid), interactions, recollection)
         if click.positive:
             after = self._continued(after)
         return replace(after, mask=self._with_clicked_voxels(after.mask, clicks))
 
-    def _first_look(self, clicks: tuple[Click, ...]) -> tuple[CropGrid, np.ndarray]:
+    def _first_look(self, clicks: tuple[Click, ...],
+                    recollect: Recollect) -> tuple[CropGrid, np.ndarray, Recollection | None]:  # fmt: skip
         click = clicks[-1]
         predictor = self.predictor
         grid = first_grid(self.volume, click.ras, predictor.spacing_range, predictor.crop_size)
-        recollection = predictor.recollect(grid, click)
+        recollection = recollect(grid, click)
         if recollection is not None:
-            return self._look_with(recollection, clicks)
+            return (*self._look_with(recollection, clicks), recollection)
         logits = predictor.logits(grid, clicks, None)
         for _ in range(_LOOKS - 1):
             better = better_grid(logits, grid, click.ras, predictor.spacing_range)
             if better is None:
                 break
             grid, logits = better, predictor.logits(better, clicks, None)
-        return grid, logits
+        return grid, logits, None
 
     def _look_with(self, recollection: Recollection, clicks: tuple[Click, ...]) -> tuple[CropGrid, np.ndarray]:
         """A look that starts from what remembered cases say, in the crop that suits what they say."""

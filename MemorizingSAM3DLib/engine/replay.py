@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import replace
+from functools import partial
 
 from .geometry import Volume
 from .packed_mask import PackedMask
 from .predictor import Predictor
 from .prompts import Prompts
+from .recall.kept_recollections import KeptRecollections
 from .refinement import ClickRefiner, MaskState
 
 STATES_KEPT = 128
@@ -19,7 +20,8 @@ class Replay:
     """The mask of any prompts on one scan. Several segments of a scan share one: they share its crops too.
 
     States are kept, the least recently used go first (each holds its logits, 1 MB for the shipped model), so that one
-    more click costs one click, and going back costs nothing. What has gone is computed again.
+    more click costs one click, and going back costs nothing. What has gone is computed again, with the memories as they
+    were: the same prompts lead to the same mask, whatever was remembered or forgotten since.
 
     Args:
         predictor: it may serve other scans between two calls.
@@ -32,7 +34,8 @@ class Replay:
         self.predictor, self.volume = predictor, volume
         self.starts = [PackedMask()] if starts is None else starts
         self._refiner = ClickRefiner(predictor)
-        self._states: OrderedDict[tuple[Hashable, Prompts], MaskState] = OrderedDict()
+        self._states: OrderedDict[Prompts, MaskState] = OrderedDict()
+        self._recollections = KeptRecollections()
 
     def add_start(self, mask: PackedMask) -> int:
         """Keeps a mask to start from; the number is for :class:`Prompts`."""
@@ -47,24 +50,26 @@ class Replay:
         Raises:
             ClickError: a click lies outside the scan.
         """
-        self.predictor.set_volume(self.volume)
-        return self._state_of(prompts).mask
+        return self.state_of(prompts).mask
 
-    def _state_of(self, prompts: Prompts) -> MaskState:
+    def state_of(self, prompts: Prompts) -> MaskState:
+        """The mask that the prompts lead to, with what the next click builds on. Raises as :meth:`mask_of`."""
+        self.predictor.set_volume(self.volume)
+        if not prompts.listening:
+            prompts = replace(prompts, listening=(self.predictor.settings,) * len(prompts.clicks))
         known = len(prompts.clicks)
-        while known > 0 and self._key(prompts, known) not in self._states:
+        while known > 0 and prompts.first(known) not in self._states:
             known -= 1
         state = MaskState(self.starts[prompts.start])
         if known:
-            state = self._states[self._key(prompts, known)]
-            self._states.move_to_end(self._key(prompts, known))
+            state = self._states[prompts.first(known)]
+            self._states.move_to_end(prompts.first(known))
         for number in range(known, len(prompts.clicks)):
-            state = self._refiner.refine(state, prompts.clicks[number])
-            self._states[self._key(prompts, number + 1)] = state
+            key = prompts.first(number + 1)
+            recollect = partial(self._recollections.of, key, self.predictor.recollect)
+            with self.predictor.listening(prompts.listening[number]):
+                state = self._refiner.refine(state, prompts.clicks[number], recollect)
+            self._states[key] = state
             while len(self._states) > STATES_KEPT:
                 self._states.popitem(last=False)
         return state
-
-    def _key(self, prompts: Prompts, clicks: int) -> tuple[Hashable, Prompts]:
-        # Under other settings the same prompts are another state; none is lost when a setting is changed and back.
-        return self.predictor.settings, replace(prompts, clicks=prompts.clicks[:clicks])

@@ -24,7 +24,9 @@ class InteractiveSession:
 
     A crop is encoded once and kept; a click on it costs the decoder only. Whatever sequence of edits is made, the mask
     equals that of a fresh session given the same starting mask and the same clicks: a changed click is a replay from
-    there, and states before it are reused. An edit that fails leaves everything as it was.
+    there, and states before it are reused. An edit that fails leaves everything as it was. A memory that was turned on
+    or off, or has learnt or lost cases, counts for the clicks that are made from then on; undo and redo give the masks
+    that were there.
 
     Args:
         model: a predictor, a network, or a checkpoint (path or registered name); None takes the shipped model. A
@@ -97,25 +99,25 @@ class InteractiveSession:
         Raises:
             ClickError: it lies outside the scan. VolumeError: there is no scan.
         """
-        return self._take(self._history.with_click(click))
+        return self._edit(self._history.with_click(click))
 
     def move_click(self, number: int, ras: Sequence[float]) -> Box:
         """Click ``number`` (from 0) dragged to another place, RAS mm; the clicks after it are replayed."""
         r, a, s = (float(value) for value in ras)
-        return self._take(self._history.with_changed_click(number, Click((r, a, s), self.clicks[number].positive)))
+        return self._edit(self._history.with_changed_click(number, Click((r, a, s), self.clicks[number].positive)))
 
     def toggle_click(self, number: int) -> Box:
         """Click ``number`` turned from positive to negative or back."""
         click = self.clicks[number]
-        return self._take(self._history.with_changed_click(number, Click(click.ras, not click.positive)))
+        return self._edit(self._history.with_changed_click(number, Click(click.ras, not click.positive)))
 
     def remove_click(self, number: int) -> Box:
         """Click ``number`` deleted; the clicks after it are replayed."""
-        return self._take(self._history.without_click(number))
+        return self._edit(self._history.without_click(number))
 
     def set_clicks(self, clicks: Sequence[Click]) -> Box:
         """Any other list of clicks, as one edit; what it has in common with the last ones is not computed again."""
-        return self._take(self._history.edited(Prompts(self._history.current.start, tuple(clicks))))
+        return self._edit(self._history.edited(Prompts(self._history.current.start, tuple(clicks))))
 
     def undo(self) -> Box:
         """Back to before the last edit; an empty box when there is none."""
@@ -159,6 +161,10 @@ class InteractiveSession:
         """
         self.predictor.set_volume(self.volume)
         return remember(self.predictor, self._array, structure)
+
+    def _edit(self, history: PromptHistory) -> Box:
+        """As :meth:`_take`, for a history with new clicks: those listen to the memories as they are now."""
+        return self._take(history.made_under(self._history.current, self.predictor.settings))
 
     def _take(self, history: PromptHistory) -> Box:
         """Makes a history the current one, if its mask can be computed."""

@@ -31,7 +31,7 @@ class BuildJob:
 
     Attributes:
         memory: folder of the memory. source: of the cases. minimum_ml: smaller structures are left out.
-        structures: only these names; None: all.
+        structures: only these names; None: all. layers: encoder blocks whose keys and values are remembered, too.
     """
 
     model: ModelSource
@@ -39,6 +39,7 @@ class BuildJob:
     source: CaseSource
     minimum_ml: float = 1.0
     structures: frozenset[str] | None = None
+    layers: tuple[int, ...] = ()
 
 
 class Remembered(NamedTuple):
@@ -58,7 +59,8 @@ class BuildProgress:
     """
 
     def __init__(self, memory: Path) -> None:
-        self.path = memory.with_name(memory.name + ".building.json")
+        whole = memory.absolute()
+        self.path = whole.with_name(whole.name + ".building.json")
         self._done: set[str] = set()
         with suppress(FileNotFoundError, ValueError, TypeError):
             self._done = {str(entry) for entry in json.loads(self.path.read_text("utf-8"))}
@@ -133,7 +135,7 @@ def remember_case(job: BuildJob, predictor: Predictor, entry: Entry) -> Remember
 
 def _predictor_of(job: BuildJob) -> Predictor:
     checkpoint, predictor, _ = job.model.load()
-    predictor.case_recall = open_or_create_case_recall(job.memory, checkpoint.network)
+    predictor.case_recall = open_or_create_case_recall(job.memory, checkpoint.network, layers=job.layers)
     return predictor
 
 

@@ -15,6 +15,7 @@ from ..engine.predictor import Predictor
 from ..engine.prompts import Click
 from ..engine.session import InteractiveSession
 from .baselines import Baseline
+from .case_memory_choice import EvaluatedRecall
 from .cases import Case
 from .clicks import central_click
 from .metrics import dice
@@ -101,6 +102,8 @@ def evaluate_structure(predictor: Predictor, volume: Volume, case: Case, label: 
     k, j, i = volume.spacing[::-1]
     surface = SurfaceDice(truth, (k, j, i), options.tolerance_mm) if millimetres else None
     user = SimulatedUser(volume, truth, surface, options.clicks)
+    if isinstance(predictor.case_recall, EvaluatedRecall):
+        predictor.case_recall.clicked(case.structures[label])
     session = InteractiveSession(predictor)
     session.set_image(volume)  # a crop that an earlier structure needed stays encoded, as for a user
 

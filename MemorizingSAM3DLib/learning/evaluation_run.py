@@ -46,11 +46,12 @@ def case_tasks(source: CaseSource, entries: Sequence[Entry], options: Evaluation
 
 
 def identity(sha256: str, predictor: Predictor, options: EvaluationOptions,
-             baselines: Sequence[Baseline], memory: dict[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
+             baselines: Sequence[Baseline], memory: dict[str, Any] | None = None,
+             cases: dict[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
     """Everything that results depend on beside the case: only those of the same identity are used again.
 
     Args:
-        sha256: of the model's file. memory: facts about the interaction memory.
+        sha256: of the model's file. memory, cases: facts about the interaction memory and the case memory.
     """
     return {
         "version": FORMAT_VERSION,
@@ -61,6 +62,7 @@ def identity(sha256: str, predictor: Predictor, options: EvaluationOptions,
         "options": asdict(options),
         "baselines": {baseline.name: dict(baseline.parameters) for baseline in baselines},
         **({} if memory is None else {"interaction_memory": memory}),
+        **({} if cases is None else {"case_memory": cases}),
     }
 
 

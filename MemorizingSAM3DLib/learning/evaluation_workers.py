@@ -16,6 +16,7 @@ from ..engine.errors import EngineError
 from ..engine.predictor import Predictor
 from ..engine.runtime import choose_runtime
 from .baselines import Baseline
+from .case_memory_choice import CaseMemoryChoice
 from .case_task import CaseSource, CaseTask, Finding, compute
 from .evaluation import EvaluationOptions, warm_up
 from .memory_choice import MemoryChoice
@@ -33,26 +34,35 @@ class ModelSource:
 
     Args:
         model: a registered name or a file; None: the shipped one. device: auto, cuda or cpu.
-        threads: of PyTorch on the CPU; None: its own choice. memory: of past interactions.
+        threads: of PyTorch on the CPU; None: its own choice. memory: of past interactions. cases: that are remembered;
+            None: none.
     """
 
     model: str | None
     device: str
     threads: int | None = None
     memory: MemoryChoice = MemoryChoice()
+    cases: CaseMemoryChoice | None = None
 
     def load(self) -> tuple[Checkpoint, Predictor, dict[str, Any] | None]:
         """The model, a predictor with it, and facts about its interaction memory (None: it has none).
 
         Raises:
             CheckpointError or DeviceError: it cannot be loaded. TrainingError: there is no such interaction memory.
+            CaseMemoryError: the case memory cannot be used.
         """
+        checkpoint, predictor, memory, _ = self.load_with_cases()
+        return checkpoint, predictor, memory
+
+    def load_with_cases(self) -> tuple[Checkpoint, Predictor, dict[str, Any] | None, dict[str, Any] | None]:
+        """:meth:`load`, and facts about the case memory (None: there is none)."""
         import torch
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         checkpoint = load(self.model) if self.model else load_default()
-        return (checkpoint, *self.memory.predictor(checkpoint.network, choose_runtime(self.device)))
+        predictor, memory = self.memory.predictor(checkpoint.network, choose_runtime(self.device))
+        return checkpoint, predictor, memory, None if self.cases is None else self.cases.attach(predictor)
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,28 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from .bootstrap import CaseBootstrap
 from .curves import CurveError
-from .mais_arms import Arm
 from .manifest import DataError
 from .report import CASES, replacing
 from .scores import MODEL, SAME_CLICKS
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+
+
+class Line(Protocol):
+    """A line of a table, a curve of its picture: its title, and that of the one its gain is measured against."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def against(self) -> str | None: ...
+
 
 Dice = dict[tuple[str, str, str], list[float]]
 
@@ -39,7 +49,7 @@ def dice_of(folder: Path) -> Dice:
     return found
 
 
-def compared(arms: Sequence[Arm], dice: Mapping[str, Dice], clicks: Sequence[int], seed: int = 0) -> dict[str, Any]:
+def compared(arms: Sequence[Line], dice: Mapping[str, Dice], clicks: Sequence[int], seed: int = 0) -> dict[str, Any]:
     """Means of each arm and dataset, with gains over the arm it is measured against, JSON-ready.
 
     Intervals are those of the evaluation: 95 %, cases resampled; a gain's is paired.
@@ -72,7 +82,7 @@ def compared(arms: Sequence[Arm], dice: Mapping[str, Dice], clicks: Sequence[int
     return {"clicks": list(clicks), "datasets": datasets}
 
 
-def markdown_of(title: str, arms: Sequence[Arm], found: Mapping[str, Any], remarks: Sequence[str]) -> str:
+def markdown_of(title: str, arms: Sequence[Line], found: Mapping[str, Any], remarks: Sequence[str]) -> str:
     """The comparison as Markdown, a table a dataset."""
     clicks = found["clicks"]
     lines = [f"# {title}", "", *(f"{remark}\n" for remark in remarks)]
@@ -91,7 +101,7 @@ def markdown_of(title: str, arms: Sequence[Arm], found: Mapping[str, Any], remar
     return "\n".join(lines)
 
 
-def write_comparison(folder: Path, name: str, title: str, arms: Sequence[Arm], found: Mapping[str, Any],
+def write_comparison(folder: Path, name: str, title: str, arms: Sequence[Line], found: Mapping[str, Any],
                      remarks: Sequence[str]) -> list[Path]:  # fmt: skip
     """Writes NAME.json, NAME.md and NAME.png.
 
@@ -107,7 +117,7 @@ def write_comparison(folder: Path, name: str, title: str, arms: Sequence[Arm], f
     return [folder / f"{name}{suffix}" for suffix in (".json", ".md", ".png")]
 
 
-def _draw(path: Path, title: str, arms: Sequence[Arm], found: Mapping[str, Any]) -> None:
+def _draw(path: Path, title: str, arms: Sequence[Line], found: Mapping[str, Any]) -> None:
     """Dice against clicks, a panel a dataset; arms without memory are dashed, in the colour of what is measured
     against them."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from MemorizingSAM3DLib.engine.cancellation import CancelledError
@@ -10,10 +9,12 @@ from MemorizingSAM3DLib.engine.errors import EngineError, VolumeError
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.engine.worker import Outcome
 from MemorizingSAM3DLib.scene.alignment import alignSegmentation
-from MemorizingSAM3DLib.scene.edit_history import Edit
+from MemorizingSAM3DLib.scene.click_edits import withoutClick, withTurnedClick
+from MemorizingSAM3DLib.scene.edit_history import describedFor
 from MemorizingSAM3DLib.scene.failures import messageOf
 from MemorizingSAM3DLib.scene.inference import Inference
 from MemorizingSAM3DLib.scene.locks import isLocked, setLocked
+from MemorizingSAM3DLib.scene.memories import Memories
 from MemorizingSAM3DLib.scene.model_choice import ModelChoice
 from MemorizingSAM3DLib.scene.placing import PointPlacing
 from MemorizingSAM3DLib.scene.point_lists import Point, PointLists
@@ -25,6 +26,7 @@ from MemorizingSAM3DLib.scene.segment_names import nextName
 from MemorizingSAM3DLib.scene.segmentation_choice import lastClickedSegment, scanOf, segmentationOf
 from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
 from MemorizingSAM3DLib.scene.signals import Signal
+from MemorizingSAM3DLib.scene.slice_views import jumpTo
 from MemorizingSAM3DLib.scene.status import Status, statusOf
 from MemorizingSAM3DLib.scene.volumes import checkScan
 
@@ -48,6 +50,7 @@ class ClickController:
         failed: (message) problem and remedy, for the user.
         wakeUp: `poll` wants to be called soon, and again as long as it returns True.
         previewWhileDragging: whether the segment follows a point that is being dragged.
+        memories: the case memory and the interaction memory.
     """
 
     def __init__(self, choice: ModelChoice | None = None) -> None:
@@ -62,6 +65,8 @@ class ClickController:
         self._edits.clicksChanged.connect(self._onClicksChanged)
         self._edits.failed.connect(self.failed.emit)
         self._edits.asked.connect(self.wakeUp.emit)
+        self.memories = Memories(self._inference, self._selected, self.failed)
+        self.memories.changed.connect(self.wakeUp.emit)
         self._lists = PointLists(self._scene)
         self._lists.touched.connect(self._onTouched)
         self._placing = PointPlacing(self._scene)
@@ -194,9 +199,7 @@ class ClickController:
 
     def removePoint(self, number: int) -> None:
         """Deletes a point; the segment becomes what it would be without it. One that is gone already is left alone."""
-        clicks = self._currentClicks()
-        if 0 <= number < len(clicks):
-            self._take((*clicks[:number], *clicks[number + 1 :]))
+        self._take(withoutClick(self._currentClicks(), number))
 
     def removeLastPoint(self) -> None:
         """Deletes the newest point."""
@@ -204,10 +207,7 @@ class ClickController:
 
     def togglePoint(self, number: int) -> None:
         """Turns a point inside into a point outside, or back."""
-        clicks = self._currentClicks()
-        if 0 <= number < len(clicks):
-            turned = replace(clicks[number], positive=not clicks[number].positive)
-            self._take((*clicks[:number], turned, *clicks[number + 1 :]))
+        self._take(withTurnedClick(self._currentClicks(), number))
 
     def clearPoints(self) -> None:
         """Deletes all points; the segment becomes what it was before the first of them."""
@@ -215,13 +215,9 @@ class ClickController:
 
     def jumpToPoint(self, number: int) -> None:
         """Brings the slice views to a point."""
-        import slicer
-
         points = self.points
-        if not 0 <= number < len(points):
-            return
-        r, a, s = points[number].ras
-        slicer.vtkMRMLSliceNode.JumpAllSlices(self._scene, r, a, s, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+        if 0 <= number < len(points):
+            jumpTo(self._scene, points[number].ras)
 
     @property
     def canUndo(self) -> bool:
@@ -236,12 +232,12 @@ class ClickController:
     @property
     def undoText(self) -> str:
         """What undo takes back, for example "Add point (Liver)"; "" when nothing."""
-        return self._described(self._edits.toUndo)
+        return describedFor(self._edits.toUndo, self.segmentationNode)
 
     @property
     def redoText(self) -> str:
         """What redo makes again; "" when nothing."""
-        return self._described(self._edits.toRedo)
+        return describedFor(self._edits.toRedo, self.segmentationNode)
 
     def undo(self) -> None:
         """Takes the last edit back, whatever segment it was made in; that segment is selected."""
@@ -258,7 +254,8 @@ class ClickController:
     @property
     def status(self) -> Status:
         """What the user is told: model, device, what is being computed."""
-        return statusOf(self._inference, self._edits.milliseconds)
+        memories = self._edits.memoriesOf(self.selectedSegmentID)
+        return statusOf(self._inference, self._edits.milliseconds, *memories, self.memories.note)
 
     def cancel(self) -> None:
         """Gives up what is being computed, at once; the points of the unfinished edits are taken back."""
@@ -438,6 +435,11 @@ class ClickController:
             self._edits.noticeChange(segmentID)
         self._showPoints()
         self.pointsChanged.emit()
+        self._report()
+
+    def _selected(self) -> tuple[Any, str, Any]:
+        self._flush()
+        return self.segmentationNode, self.selectedSegmentID, self.scanNode
 
     def _showPoints(self) -> None:
         if self._scene.IsClosing():
@@ -485,12 +487,9 @@ class ClickController:
         self._report()
 
     def _onPrepared(self, outcome: Outcome) -> None:
+        self.memories.tellProblem()
         if outcome.error is not None and not outcome.cancelled:
             self.failed.emit(messageOf(outcome.error))
-
-    def _described(self, edit: Edit | None) -> str:
-        segment = None if edit is None else self._segment(edit.segmentID)
-        return "" if edit is None or segment is None else f"{edit.text} ({segment.GetName()})"
 
     def _report(self) -> None:
         status = self.status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from MemorizingSAM3DLib.engine.prompts import Prompts
 
@@ -68,3 +69,11 @@ def describeEdit(before: Prompts, after: Prompts) -> str:
     if len(new) > len(old):
         return "Add point" if len(new) == len(old) + 1 else "Add points"
     return "Delete point" if len(new) == len(old) - 1 else "Delete points"
+
+
+def describedFor(edit: Edit | None, segmentationNode: Any) -> str:
+    """An edit with the name of its segment, for example "Add point (Liver)"; "" for none."""
+    segment = None
+    if edit is not None and segmentationNode is not None:
+        segment = segmentationNode.GetSegmentation().GetSegment(edit.segmentID)
+    return "" if edit is None or segment is None else f"{edit.text} ({segment.GetName()})"

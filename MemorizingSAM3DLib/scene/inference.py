@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from MemorizingSAM3DLib.engine.cancellation import CancelledError
 from MemorizingSAM3DLib.engine.geometry import Box, Volume
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
-from MemorizingSAM3DLib.engine.prompts import Prompts
+from MemorizingSAM3DLib.engine.prompts import Listening, Prompts
 from MemorizingSAM3DLib.engine.worker import Job, Outcome, Worker
+from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryAccess, CaseMemoryChoice
 from MemorizingSAM3DLib.scene.model_choice import LoadedModel, ModelChoice
 from MemorizingSAM3DLib.scene.scan_input import ScanInput
 
 if TYPE_CHECKING:
+    from MemorizingSAM3DLib.engine.predictor import Predictor
     from MemorizingSAM3DLib.engine.replay import Replay
+
+INTERACTIONS_KEPT = 60  # as in the paper, and in the engine
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,16 @@ class ComputedMask:
     Attributes:
         mask: of the prompts. shown: what the segment held when this was asked for. box: where the two differ.
         voxels: the mask in that box.
+        interactions: how many past clicks the next one hears.
+        recalled: the name of the remembered structure that the mask began from, "" if it has none; None: from none.
     """
 
     mask: PackedMask
     shown: PackedMask
     box: Box
     voxels: np.ndarray
+    interactions: int = 0
+    recalled: str | None = None
 
 
 class SupersededError(Exception):
@@ -48,6 +56,8 @@ class Inference:
     Attributes:
         starts: masks that prompts may start from, by number; 0 is empty.
         loaded: the model that is ready, or None.
+        caseMemory: the memory that first clicks ask. cases: it, on the worker's thread.
+        interactions: how many past clicks are heard; None: the interaction memory is off.
     """
 
     def __init__(self, choice: ModelChoice) -> None:
@@ -58,6 +68,25 @@ class Inference:
         self._scan: ScanInput | None = None
         self._replay: Replay | None = None
         self.starts = [PackedMask()]
+        self.caseMemory = CaseMemoryChoice(use=False)
+        self.cases = CaseMemoryAccess()
+        self.interactions: int | None = INTERACTIONS_KEPT
+        self._caseMemoryState = 0
+
+    @property
+    def hasInteractionMemory(self) -> bool | None:
+        """Whether the model has one; None before a model was loaded."""
+        return None if self.loaded is None else self.loaded.predictor.has_interaction_memory
+
+    @property
+    def listening(self) -> Listening:
+        """What a click that is made now listens to."""
+        return Listening(self.interactions, self._caseMemoryState if self.caseMemory.use else None)
+
+    def setCaseMemory(self, choice: CaseMemoryChoice) -> None:
+        """Another memory, or the same with other cases: first clicks that are made from now on ask it anew."""
+        self.caseMemory = choice
+        self._caseMemoryState += 1
 
     @property
     def hasScan(self) -> bool:
@@ -102,6 +131,24 @@ class Inference:
 
         return self.worker.submit(run, deliver, "Preparing the scan")
 
+    def withScan(self, run: Callable[[Job, Predictor], Any], deliver: Callable[[Outcome], None], text: str) -> Job:
+        """Does something on the worker's thread with the model, which knows the scan then."""
+        scan, starts, choice = self._scan, self.starts, self.choice
+
+        def withPredictor(job: Job) -> Any:
+            replay = self._ready(job, scan, starts, choice)
+            replay.predictor.set_volume(replay.volume)
+            return run(job, replay.predictor)
+
+        return self.worker.submit(withPredictor, deliver, text)
+
+    def withModelAsItIs(self, run: Callable[[Job, Predictor | None], Any], deliver: Callable[[Outcome], None],
+                        text: str) -> Job:  # fmt: skip
+        """Does something on the worker's thread with the model if it is loaded, or without one."""
+        return self.worker.submit(
+            lambda job: run(job, None if self.loaded is None else self.loaded.predictor), deliver, text
+        )
+
     def compute(self, prompts: Prompts, shown: PackedMask, wanted: Callable[[], bool],
                 deliver: Callable[[Outcome], None], first: tuple[Prompts, Callable[[PackedMask], None]] | None = None,
                 ) -> Job:  # fmt: skip
@@ -123,9 +170,11 @@ class Inference:
             with replay.predictor.interruptible(job.token):
                 if first is not None:
                     first[1](replay.mask_of(first[0]))
-                mask = replay.mask_of(prompts)
+                state = replay.state_of(prompts)
+            mask, recollection = state.mask, state.recollection
             box = mask.difference_box(shown)
-            return ComputedMask(mask, shown, box, mask.within(box))
+            recalled = None if recollection is None else recollection.structure
+            return ComputedMask(mask, shown, box, mask.within(box), len(state.interactions), recalled)
 
         return self.worker.submit(run, deliver, "Segmenting")
 
@@ -147,6 +196,7 @@ class Inference:
         if self.loaded is None or self._loadedFor != choice:
             job.report("Loading the model")
             self.loaded, self._replay = None, None
+            self.cases.letGo()
             self.loaded, self._loadedFor = choice.load(), choice
             replay = None
             job.token.check()
@@ -158,4 +208,5 @@ class Inference:
                 self.loaded.predictor, Volume(scan.array, scan.ijkToRas, scan.modality), starts
             )
             job.token.check()
+        self.cases.attach(self.caseMemory, self.loaded.predictor)
         return replay

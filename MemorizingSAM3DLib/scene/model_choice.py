@@ -53,12 +53,13 @@ class ModelChoice:
 
         Raises:
             MissingTorchError: a package is missing or damaged.
-            CheckpointError: the model cannot be used. DeviceError: the device cannot.
+            CheckpointError: the model, or its interaction memory, cannot be used. DeviceError: the device cannot.
         """
         try:
             import torch
 
             from MemorizingSAM3DLib.engine.checkpoints import load, load_default
+            from MemorizingSAM3DLib.engine.memory.interaction_weights import load_default_interaction_memory
             from MemorizingSAM3DLib.engine.predictor import Predictor
             from MemorizingSAM3DLib.engine.runtime import choose_runtime
         except (ImportError, OSError) as error:  # OSError: Windows on a PyTorch that lacks libraries
@@ -76,7 +77,9 @@ class ModelChoice:
         folder = Path(self.cacheFolder) if self.cacheFolder else None
         checkpoint = load(self.model, cache=folder) if self.model else load_default()
         title = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name
-        return LoadedModel(Predictor(checkpoint.network, runtime), title, runtime.description, runtime.warning)
+        memory = load_default_interaction_memory(checkpoint.network)
+        predictor = Predictor(checkpoint.network, runtime, interaction_memory=memory)
+        return LoadedModel(predictor, title, runtime.description, runtime.warning)
 
 
 @cache

@@ -26,7 +26,7 @@ from MemorizingSAM3DLib.scene.volumes import checkScan
 
 
 class ReplayDiffersError(Exception):
-    """The saved clicks do not lead to the saved segment: another model, another device, or a masked segment."""
+    """The saved clicks do not lead to the saved segment: another model, memory or device, or a masked segment."""
 
 
 class SegmentEdits:
@@ -77,6 +77,13 @@ class SegmentEdits:
         """Whether there are a segmentation and a scan on which it can be edited."""
         return self._states is not None
 
+    def memoriesOf(self, segmentID: str) -> tuple[int, str | None]:
+        """How many past clicks a segment's next one hears, and the remembered structure that it began from, or None."""
+        if self._states is None or segmentID not in self._states:
+            return 0, None
+        state = self._states.of(segmentID)
+        return state.interactions, state.recalled
+
     def clicksOf(self, segmentID: str) -> tuple[Click, ...]:
         """A segment's clicks, in the scan's own RAS; none where it cannot be edited."""
         try:
@@ -109,7 +116,7 @@ class SegmentEdits:
             self.failed.emit(messageOf(error))
             self.clicksChanged.emit(segmentID)
             return
-        after = replace(state.prompts, clicks=clicks)
+        after = self._made(state.prompts, clicks)
         if after == state.prompts:
             self.clicksChanged.emit(segmentID)
             return
@@ -126,7 +133,7 @@ class SegmentEdits:
             return  # `change` will say so, once
         if clicks != state.prompts.clicks:
             self._previewed = segmentID
-            self._request(segmentID, replace(state.prompts, clicks=clicks), preview=True)
+            self._request(segmentID, self._made(state.prompts, clicks), preview=True)
 
     def undo(self) -> str:
         """Takes the last edit back and returns its segment; "" when there is none, or it cannot be edited."""
@@ -194,6 +201,10 @@ class SegmentEdits:
         if not self._states.unfinished():
             self._achieved = self._history
 
+    def _made(self, prompts: Prompts, clicks: tuple[Click, ...]) -> Prompts:
+        """The prompts with other clicks. Those that are new listen to the memories as they are now."""
+        return replace(prompts, clicks=clicks).made_after(prompts, self._inference.listening)
+
     def _goTo(self, segmentID: str, prompts: Prompts) -> None:
         self._previewed = None
         self._stateOf(segmentID).prompts = prompts
@@ -217,7 +228,7 @@ class SegmentEdits:
         assert self._states is not None
         state = self._states.of(segmentID)
         state.request += 1
-        state.achieved, state.prompts = start, replace(start, clicks=clicks)
+        state.achieved, state.prompts = start, self._made(start, clicks)
         if clicks:
             self._request(segmentID, state.prompts)
         # What other segments still wait for stays theirs to undo.
@@ -239,7 +250,7 @@ class SegmentEdits:
         number, started = state.request, time.perf_counter()
         first = None
         if state.restored is not None:
-            first = (Prompts(0, state.restored.clicks), partial(_judge, state.restored))
+            first = (state.achieved, partial(_judge, state.restored))
         states = self._states
         deliver = partial(self._deliver, states, segmentID, prompts, number, started, preview)
         self._inference.compute(
@@ -284,8 +295,8 @@ class SegmentEdits:
         self._goOnFrom(segmentID, self._states.settle(segmentID), added)
         if not added:
             self.failed.emit(
-                "The saved points of this segment do not lead to it with this model on this computer. The segment "
-                "stays as it is; new points refine it."
+                "The saved points of this segment do not lead to it with this model, and the memories as they are, on "
+                "this computer. The segment stays as it is; new points refine it."
             )
 
     def _stateOf(self, segmentID: str) -> SegmentState:

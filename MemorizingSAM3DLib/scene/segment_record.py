@@ -28,6 +28,8 @@ class SegmentRecord:
         digest: of the segment's voxels after the last of them, to notice that someone changed them since.
         grid: the scan's IJK-to-RAS matrix, row by row without the last, to notice that the scan lies elsewhere since
             (a transform was hardened, say), and the clicks with it.
+        listened: for each click how many past ones it heard (None: the interaction memory was off), and whether the
+            case memory was asked and had a part in the segment; empty: neither for any click.
     """
 
     clicks: tuple[Click, ...]
@@ -35,6 +37,7 @@ class SegmentRecord:
     model: str
     digest: str
     grid: tuple[float, ...] = ()
+    listened: tuple[tuple[int | None, bool], ...] = ()
 
     def isOnGrid(self, grid: tuple[float, ...]) -> bool:
         """Whether the clicks were made on a scan that lies on this grid."""
@@ -54,6 +57,7 @@ class SegmentRecord:
             "model": self.model,
             "digest": self.digest,
             "grid": self.grid,
+            "listened": self.listened,
         }
         # Slicer separates tags by bars when it writes them to a file.
         segment.SetTag(RECORD_TAG, json.dumps(content, separators=(",", ":")).replace("|", "\\u007c"))
@@ -76,7 +80,14 @@ class SegmentRecord:
             grid = tuple(float(value) for value in content["grid"])
             if not clicks or not all(math.isfinite(value) for click in clicks for value in click.ras):
                 return None
-            return cls(clicks, content["fromNothing"] is True, str(content["model"]), str(content["digest"]), grid)
+            listened = tuple(
+                (None if heard is None else int(heard), asked is True) for heard, asked in content.get("listened", ())
+            )
+            if listened and len(listened) != len(clicks):
+                return None
+            return cls(
+                clicks, content["fromNothing"] is True, str(content["model"]), str(content["digest"]), grid, listened
+            )
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None  # written by hand or by another program: the segment itself still counts
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
-from MemorizingSAM3DLib.engine.prompts import Prompts
+from MemorizingSAM3DLib.engine.prompts import Listening, Prompts
 from MemorizingSAM3DLib.scene.inference import ComputedMask, Inference
 from MemorizingSAM3DLib.scene.scan_frame import ScanFrame, gridOf
 from MemorizingSAM3DLib.scene.segment_record import SegmentRecord, digestOf
@@ -23,6 +23,9 @@ class SegmentState:
         time: the labelmap's modification time then; as long as it stays, nobody else wrote.
         request: counts what was asked for, so that a result knows whether it is still the newest.
         restored: the record that `prompts` come from, until a replay has shown that it leads to what is there.
+        interactions: how many past clicks the next one hears.
+        recalled: the name of the remembered structure that the segment began from, or ""; None: from none, as far as
+            is known.
     """
 
     prompts: Prompts
@@ -32,6 +35,8 @@ class SegmentState:
     writer: SegmentWriter
     request: int = 0
     restored: SegmentRecord | None = None
+    interactions: int = 0
+    recalled: str | None = None
 
 
 class SegmentStates:
@@ -72,7 +77,7 @@ class SegmentStates:
             writer = SegmentWriter(self.segmentationNode, segmentID, self.volumeNode)
             held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
             record = self._recordOf(segmentID, held)
-            prompts = Prompts(self._inference.addStart(held)) if record is None else Prompts(0, record.clicks)
+            prompts = Prompts(self._inference.addStart(held)) if record is None else self._promptsOf(record)
             self._states[segmentID] = SegmentState(
                 prompts, prompts, held, self._time(segmentID), writer, restored=record
             )
@@ -95,12 +100,13 @@ class SegmentStates:
         if held.difference_box(state.held).is_empty:
             return None
         state.held, state.restored = held, None
+        state.interactions, state.recalled = 0, None
         return Prompts(self._inference.addStart(held))
 
     def settle(self, segmentID: str) -> Prompts:
         """The prompts that start from what the segment holds, whatever led to it."""
         state = self.of(segmentID)
-        state.restored = None
+        state.restored, state.interactions, state.recalled = None, 0, None
         return Prompts(self._inference.addStart(state.held))
 
     def write(self, segmentID: str, result: ComputedMask, prompts: Prompts | None) -> None:
@@ -123,6 +129,7 @@ class SegmentStates:
             result.mask if complete else packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
         )
         state.time = self._time(segmentID)
+        state.interactions, state.recalled = result.interactions, result.recalled
         if prompts is not None:
             state.achieved, state.restored = prompts, None
             self._record(segmentID, state)
@@ -146,9 +153,20 @@ class SegmentStates:
             return record
         return None
 
+    def _promptsOf(self, record: SegmentRecord) -> Prompts:
+        """The recorded clicks. Those that no memory had a part in are made without one again."""
+        cases = self._inference.listening.cases
+        listening = tuple(Listening(heard, cases if asked else None) for heard, asked in record.listened)
+        return Prompts(0, record.clicks, listening or (Listening(),) * len(record.clicks))
+
     def _record(self, segmentID: str, state: SegmentState) -> None:
         achieved, grid = state.achieved, gridOf(self.volumeNode)
-        record = SegmentRecord(achieved.clicks, achieved.start == 0, self._model, digestOf(state.held), grid)
+        # A memory that was asked and had nothing to say need not be asked again.
+        told, hears = state.recalled is not None, bool(self._inference.hasInteractionMemory)
+        listened = tuple(
+            (one.interactions if hears else None, told and one.cases is not None) for one in achieved.listening
+        )
+        record = SegmentRecord(achieved.clicks, achieved.start == 0, self._model, digestOf(state.held), grid, listened)
         record.writeTo(self._segment(segmentID))
 
     def _segment(self, segmentID: str) -> Any:

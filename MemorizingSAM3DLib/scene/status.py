@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryFacts
+
 if TYPE_CHECKING:
     from MemorizingSAM3DLib.scene.inference import Inference
-
-_NO_MEMORY = "Not part of this version."
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,11 @@ class Status:
         busy: what is being computed, or None. progress: 0 to 1, None when not known. canCancel: whether that can be
             given up.
         lastClickMilliseconds: from the last edit to the segment in the scene.
-        caseMemory, interactionMemory: what they hold.
+        caseMemory: what it holds.
+        hasInteractionMemory: whether the model has one; None before a model was loaded.
+        interactions: how many past clicks the next one in the selected segment hears.
+        recalled: the remembered structure that the selected segment began from, "" if it has no name; None: from none.
+        memoryNote: what was done with the case memory last, or "".
     """
 
     model: str
@@ -31,12 +35,16 @@ class Status:
     progress: float | None
     canCancel: bool
     lastClickMilliseconds: float | None
-    caseMemory: str = _NO_MEMORY
-    interactionMemory: str = _NO_MEMORY
+    caseMemory: CaseMemoryFacts = CaseMemoryFacts()
+    hasInteractionMemory: bool | None = None
+    interactions: int = 0
+    recalled: str | None = None
+    memoryNote: str = ""
 
 
-def statusOf(inference: Inference, milliseconds: float | None) -> Status:
-    """The status of an `Inference` now."""
+def statusOf(inference: Inference, milliseconds: float | None, interactions: int = 0, recalled: str | None = None,
+             note: str = "") -> Status:  # fmt: skip
+    """The status of an `Inference` now. For the other arguments see `Status`."""
     loaded, job = inference.loaded, inference.worker.current
     return Status(
         model=loaded.title if loaded else "",
@@ -46,4 +54,9 @@ def statusOf(inference: Inference, milliseconds: float | None) -> Status:
         progress=job.fraction if job else None,
         canCancel=job is not None and not job.token.cancelled,
         lastClickMilliseconds=milliseconds,
+        caseMemory=inference.cases.facts,
+        hasInteractionMemory=inference.hasInteractionMemory,
+        interactions=interactions,
+        recalled=recalled,
+        memoryNote=note,
     )

@@ -8,19 +8,20 @@ import slicer
 from slicer.i18n import tr as _
 
 from MemorizingSAM3DLib.ui.availability import asToolTip, setAvailable
+from MemorizingSAM3DLib.ui.case_memory_section import CaseMemorySection
 from MemorizingSAM3DLib.ui.click_bar import ClickBar
 from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.hand_editor import HandEditor
 from MemorizingSAM3DLib.ui.installation_banner import InstallationBanner
+from MemorizingSAM3DLib.ui.interaction_memory_section import InteractionMemorySection
 from MemorizingSAM3DLib.ui.interface import Controller
-from MemorizingSAM3DLib.ui.memory_sections import MemorySections
 from MemorizingSAM3DLib.ui.models_dialog import ModelsDialog
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.parameter_binding import ParameterBinding
 from MemorizingSAM3DLib.ui.point_list import PointList
 from MemorizingSAM3DLib.ui.poll_timer import PollTimer
 from MemorizingSAM3DLib.ui.segment_list import SegmentList
-from MemorizingSAM3DLib.ui.settings import chosenModel, modelChosen
+from MemorizingSAM3DLib.ui.settings import chosenModel, memoryFolder, modelChosen
 from MemorizingSAM3DLib.ui.settings_panel import PAGE, registerSettingsPage
 from MemorizingSAM3DLib.ui.shortcuts import Shortcuts, withKey
 from MemorizingSAM3DLib.ui.status_bar import StatusBar
@@ -50,7 +51,8 @@ class Panel:
             ClickBar(ui, controller, notices),
             PointList(ui, controller, notices),
             StatusBar(ui, controller, notices),
-            MemorySections(ui, controller),
+            CaseMemorySection(ui, controller, notices),
+            InteractionMemorySection(ui, controller),
         )
         self.shortcuts = Shortcuts(
             widget,
@@ -77,6 +79,7 @@ class Panel:
         """The module is opened."""
         self.installation.enter()
         if self.installation.isComplete:  # else the scan would be prepared at once, which needs all packages
+            self._controller.memories.choose(memoryFolder())  # another program may have filled it meanwhile
             self._chooseScan()
         self.applySettings()
         self.shortcuts.create()
@@ -95,11 +98,14 @@ class Panel:
         self.handEditor.onSceneStartClose()
 
     def applySettings(self) -> None:
-        """Changes the model if the user has set another one."""
+        """Changes the model and the case memory if the user has set others."""
         choice = chosenModel()
         if choice != self._choice:
             self._choice = choice
             self.notices.run(lambda: self._controller.setModel(choice))
+        memories = self._controller.memories
+        if memories.choice.folder not in ("", memoryFolder()):
+            memories.choose(memoryFolder())
         if self._models is not None and self._models.isOpen:
             self._models.refresh()  # the settings open a window of models of their own
 

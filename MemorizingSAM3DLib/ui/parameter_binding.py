@@ -129,6 +129,10 @@ class ParameterBinding(VTKObservationMixin):
                 section.collapsed = parameters.getValue(parameter)
         if controller.previewWhileDragging != parameters.previewWhileDragging:
             controller.previewWhileDragging = parameters.previewWhileDragging
+        memories = controller.memories
+        memories.setUse(parameters.useCaseMemory)
+        memories.setNeighbours(parameters.caseNeighbours)
+        memories.setInteractions(parameters.interactionsKept if parameters.useInteractionMemory else None)
 
     def _applyInputs(self) -> None:
         parameters, controller = self.parameters, self._controller

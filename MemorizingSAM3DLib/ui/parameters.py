@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper
 
 
 @parameterNodeWrapper
 class PanelParameters:
     """The parameter node. `scan`, `segmentation` and the switches are bound to widgets by their SlicerParameterName.
 
+    The memories' switches change what clicks do, so they are the scene's; where the case memory lies is a setting.
     The points' nodes are only named here, so that the scene tells what belongs together; the controller finds its own.
     """
 
@@ -19,8 +22,10 @@ class PanelParameters:
     positivePoints: vtkMRMLMarkupsFiducialNode
     negativePoints: vtkMRMLMarkupsFiducialNode
     previewWhileDragging: bool = True
-    useCaseMemory: bool = False
-    useInteractionMemory: bool = False
+    useCaseMemory: bool = True
+    caseNeighbours: Annotated[int, WithinRange(1, 64), Default(5)]
+    useInteractionMemory: bool = True
+    interactionsKept: Annotated[int, WithinRange(1, 256), Default(60)]
     pointsCollapsed: bool = True
     caseMemoryCollapsed: bool = True
     interactionMemoryCollapsed: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 import slicer
@@ -64,6 +65,17 @@ def forgetModelFile() -> None:
     """Offers the user's own file no more; if it was the model, the one that is shipped takes its place."""
     isChosen = slicer.util.settingsValue(MODEL, "", converter=str) == A_FILE
     _set({MODEL_FILE: "", **({MODEL: ""} if isChosen else {})})
+
+
+def memoryFolder() -> str:
+    """The folder of the case memory: the one that is set, or one beside Slicer's settings. It need not be there."""
+    chosen = slicer.util.settingsValue(MEMORY_FOLDER, "", converter=str)
+    return chosen or str(Path(slicer.app.slicerUserSettingsFilePath).parent / "MemorizingSAM3D" / "CaseMemory")
+
+
+def chooseMemoryFolder(folder: str) -> None:
+    """Sets the folder of the case memory."""
+    slicer.app.userSettings().setValue(MEMORY_FOLDER, folder)
 
 
 def _set(values: dict[str, str]) -> None:

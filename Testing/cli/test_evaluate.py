@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
 from MemorizingSAM3DLib.engine.checkpoints import load
+from MemorizingSAM3DLib.engine.memory.case_memory import CaseMemory
 from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig
 from MemorizingSAM3DLib.engine.memory.interaction_weights import InteractionMemory, save_interaction_memory
 from MemorizingSAM3DLib.engine.memory.memory_attention import MemoryAttention
@@ -289,6 +290,63 @@ def test_interaction_memories_that_are_not_there_are_told(arguments, tmp_path):
         (("--interaction-memory", tmp_path / "none.safetensors"), 1, "cannot be read"),
         (("--interaction-memory", "on"), 1, "No interaction memory comes with this model"),
         (("--memory-off",), 2, "--memory-off"),
+    ):
+        result = run(*arguments, *chosen)
+        assert result.exit_code == code and words in result.output, result.output
+
+
+@pytest.fixture
+def remembered(arguments, a_model, tmp_path) -> Path:  # noqa: F811
+    """A case memory of the same two cases, with keys and values of block 1."""
+    result = CliRunner(env={"COLUMNS": "300"}).invoke(
+        app,
+        ["memory", "build", str(tmp_path / "memory"), "--manifest", str(arguments[1]), "--model", str(a_model),
+         "--split", "val", "--attention-layers", "1"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return tmp_path / "memory"
+
+
+def test_remembered_cases_are_heard_and_told_of(arguments, remembered, tmp_path):
+    least = (*arguments, "--clicks", 1, "--datasets", "made", "--labels-per-case", 1)
+    attention = ("--attention-layers", "1", "--attention-only", "--local-ratio", 0)
+    about, dice = {}, {}
+    for name, chosen in {
+        "without": (),
+        "known": ("--case-memory", remembered, "--structure-known", "--neighbours", 2),
+        "attended": ("--case-memory", remembered, *attention),
+    }.items():
+        result = run(*least, *chosen, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        results = results_of(tmp_path / name)
+        about[name], dice[name] = results["model"]["case_memory"], results["mean"]["dice"]["1"]
+    assert about["without"] is None
+    assert about["known"]["cases"] == 4 and about["known"]["attention"] is None
+    assert about["known"]["recall"] == {"names": "known", "neighbours": 2}
+    assert about["attended"]["recall"] is None
+    assert about["attended"]["attention"] == {"layers": [1], "local_ratio": 0.0, "fusion": "ratio", "neighbours": 3}
+    assert len(set(dice.values())) == 3
+
+
+def test_another_case_memory_replaces_the_results(arguments, remembered):
+    least = (*arguments, "--clicks", 1, "--datasets", "made", "--case-memory", remembered)
+    run(*least)
+    assert "is replaced" not in run(*least).output
+    assert "is replaced" in run(*least, "--structure-known").output
+    memory = CaseMemory.open(remembered)
+    memory.remove(memory.ids[0])
+    assert "is replaced" in run(*least, "--structure-known").output
+
+
+def test_options_of_a_case_memory_that_make_no_sense_are_told(arguments, remembered, tmp_path):
+    for chosen, code, words in (
+        (("--structure-known",), 2, "--case-memory"),
+        (("--case-memory", remembered, "--structure-known", "--structure-absent"), 2, "known or absent"),
+        (("--case-memory", remembered, "--attention-only"), 2, "--attention-layers"),
+        (("--case-memory", remembered, "--attention-layers", "one"), 2, "--attention-layers"),
+        (("--case-memory", remembered, "--attention-layers", "1", "--fusion", "sum"), 2, "ratio, joint"),
+        (("--case-memory", remembered, "--attention-layers", "5"), 1, "block 5"),
+        (("--case-memory", tmp_path / "nowhere"), 1, "no case memory"),
     ):
         result = run(*arguments, *chosen)
         assert result.exit_code == code and words in result.output, result.output

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 from MemorizingSAM3DLib.scene.segments import SegmentWriter, addSegment
+from Testing.engine.file_server import a_server
+from Testing.engine.model_host import a_host
 from Testing.scene.controlled import Controlled, addBlocks
 from Testing.scene.quick_model import QuickModel
+
+__all__ = ["a_host", "a_server"]
 
 
 @pytest.fixture

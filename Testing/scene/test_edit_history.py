@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from MemorizingSAM3DLib.engine.prompts import Click, Prompts
-from MemorizingSAM3DLib.scene.edit_history import Edit, EditHistory, describeEdit
+from MemorizingSAM3DLib.scene.edit_history import Edit, EditHistory, describedFor, describeEdit
+from MemorizingSAM3DLib.scene.segments import addSegment
 
 A, B, C = (Click((float(r), 0.0, 0.0)) for r in range(3))
 TURNED = Click(A.ras, positive=False)
@@ -102,3 +103,13 @@ def test_an_edit_is_described_by_what_happened_to_the_points(before, after, text
 
 def test_another_start_is_a_change_by_hand():
     assert describeEdit(Prompts(0, (A,)), Prompts(3)) == "Change by hand"
+
+
+def test_an_edit_is_told_with_the_name_of_its_segment(a_segmentation_node):
+    liver = addSegment(a_segmentation_node, "Liver")
+    edit = Edit(liver, Prompts(), Prompts(0, (A,)), "Add point")
+
+    assert describedFor(edit, a_segmentation_node) == "Add point (Liver)"
+    assert describedFor(None, a_segmentation_node) == describedFor(edit, None) == ""
+    a_segmentation_node.GetSegmentation().RemoveSegment(liver)
+    assert describedFor(edit, a_segmentation_node) == ""

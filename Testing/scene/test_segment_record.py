@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,16 @@ records = st.builds(
 A_RECORD = SegmentRecord(
     (Click((1.0, -2.5, 3.0)), Click((0.1, 0.2, 0.3), False)), True, "shipped", "0" * 16, (1.0,) * 12
 )
+
+
+def tagOf(segment):
+    from vtkmodules.vtkCommonCore import reference
+
+    text = reference("")
+    assert segment.GetTag(RECORD_TAG, text)
+    return str(text)
+
+
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -41,6 +52,19 @@ def test_what_is_written_is_what_is_read(a_segment, record):
     record.writeTo(a_segment)
 
     assert SegmentRecord.readFrom(a_segment) == record
+
+
+def test_what_clicks_listened_to_is_kept_and_may_be_missing_but_not_for_some(a_segment):
+    listened = ((60, False), (None, True))
+    replace(A_RECORD, listened=listened).writeTo(a_segment)
+    assert SegmentRecord.readFrom(a_segment).listened == listened
+
+    content = json.loads(tagOf(a_segment))
+    del content["listened"]  # written before there were memories
+    a_segment.SetTag(RECORD_TAG, json.dumps(content))
+    assert SegmentRecord.readFrom(a_segment) == A_RECORD
+    a_segment.SetTag(RECORD_TAG, json.dumps(content | {"listened": [[60, False]]}))
+    assert SegmentRecord.readFrom(a_segment) is None
 
 
 def test_a_record_survives_a_file_even_if_the_models_name_holds_what_slicer_separates_tags_by(a_volume_node, tmp_path):

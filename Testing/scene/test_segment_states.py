@@ -89,7 +89,7 @@ def test_what_is_written_is_in_the_segment_with_a_record_of_the_clicks(
     held = PackedMask.of(block(4, 9), WHOLE)
     assert record == SegmentRecord((a_click,), True, "a model", digestOf(held), gridOf(a_volume_node))
     assert states.unfinished() == {}
-    assert again(states).of(a_segment).prompts == Prompts(0, (a_click,))
+    assert again(states).of(a_segment).prompts.clicks == (a_click,)
 
 
 def test_a_preview_is_in_the_segment_but_not_achieved(states, a_segment, a_segmentation_node, a_volume_node, a_click):

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryFacts
 from MemorizingSAM3DLib.scene.inference import Inference
 from MemorizingSAM3DLib.scene.scan_input import ScanInput
 from MemorizingSAM3DLib.scene.status import statusOf
@@ -57,7 +58,17 @@ def test_work_is_told_until_it_is_delivered_and_can_be_cancelled_once(an_inferen
     assert statusOf(an_inference, None).busy is None
 
 
-def test_memories_that_are_not_there_are_said_not_to_be(an_inference):
-    status = statusOf(an_inference, None)
+def test_whether_a_model_has_an_interaction_memory_is_known_when_it_is_loaded(an_inference):
+    assert statusOf(an_inference, None).hasInteractionMemory is None
+    an_inference.prepare(lambda outcome: None)
+    while an_inference.worker.poll(0.05):
+        pass
 
-    assert status.caseMemory == status.interactionMemory == "Not part of this version."
+    assert statusOf(an_inference, None).hasInteractionMemory is False
+
+
+def test_what_the_memories_hold_is_told(an_inference):
+    status = statusOf(an_inference, None, 3, "Liver", "Remembered.")
+
+    assert status.caseMemory == an_inference.cases.facts == CaseMemoryFacts()
+    assert (status.interactions, status.recalled, status.memoryNote) == (3, "Liver", "Remembered.")

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from MemorizingSAM3DLib.engine.errors import VolumeError
+from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryChoice, CaseMemoryFacts
 from MemorizingSAM3DLib.scene.model_choice import ModelChoice
 from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
 from MemorizingSAM3DLib.scene.signals import Signal
-
-ABSENT = "Not part of this version."
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,56 @@ class FakeStatus:
     progress: float | None = None
     canCancel: bool = False
     lastClickMilliseconds: float | None = None
-    caseMemory: str = ABSENT
-    interactionMemory: str = ABSENT
+    caseMemory: CaseMemoryFacts = CaseMemoryFacts()
+    hasInteractionMemory: bool | None = None
+    interactions: int = 0
+    recalled: str | None = None
+    memoryNote: str = ""
+
+
+class FakeMemories:
+    """Notes what it is asked for.
+
+    Attributes:
+        calls: (name of the method, its argument or None), but for those of `choice` and `interactions`.
+        error: raised by the next call.
+    """
+
+    def __init__(self) -> None:
+        self.choice = CaseMemoryChoice(use=False)
+        self.interactions: int | None = None
+        self.calls: list[tuple[str, str | None]] = []
+        self.error: Exception | None = None
+
+    def choose(self, folder: str) -> None:
+        self.choice = replace(self.choice, folder=folder)
+
+    def setUse(self, use: bool) -> None:
+        self.choice = replace(self.choice, use=use)
+
+    def setNeighbours(self, neighbours: int) -> None:
+        self.choice = replace(self.choice, neighbours=neighbours)
+
+    def setInteractions(self, number: int | None) -> None:
+        self.interactions = number
+
+    def remember(self, name: str) -> None:
+        self._note("remember", name)
+
+    def clear(self) -> None:
+        self._note("clear")
+
+    def exportTo(self, file: str) -> None:
+        self._note("exportTo", file)
+
+    def importFrom(self, file: str) -> None:
+        self._note("importFrom", file)
+
+    def _note(self, name: str, argument: str | None = None) -> None:
+        self.calls.append((name, argument))
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
 
 
 class FakeController:
@@ -47,6 +94,7 @@ class FakeController:
         self.inputsChanged, self.segmentsChanged, self.pointsChanged = Signal(), Signal(), Signal()
         self.placingChanged, self.statusChanged, self.failed, self.wakeUp = Signal(), Signal(), Signal(), Signal()
         self.previewWhileDragging = True
+        self.memories = FakeMemories()
         self.scanNode: Any = None
         self.segmentationNode: Any = None
         self.selectedSegmentID = ""

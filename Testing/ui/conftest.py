@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from Testing.engine.file_server import a_server
+from Testing.engine.model_host import a_host
 from Testing.harness.application.fixtures import installed_application, slicer_application
 from Testing.harness.pythonqt.fixtures import a_qt_application, no_error_in_slots
 from Testing.ui.a_fake_controller import FakeController
 
-__all__ = ["a_qt_application", "installed_application", "no_error_in_slots", "slicer_application"]
+__all__ = ["a_host", "a_qt_application", "a_server", "installed_application", "no_error_in_slots", "slicer_application"]
 
 MODULE_FILE = Path(__file__).resolve().parents[2] / "MemorizingSAM3D" / "MemorizingSAM3D.py"
 

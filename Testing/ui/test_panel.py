@@ -111,13 +111,14 @@ def test_every_text_of_the_code_goes_through_translation(
     ui.scanSelector.setCurrentNode(a_volume_node)
     controller.place((1, 2, 3))
     controller.setLocked(controller.selectedSegmentID, True)
-    controller.setStatus(lastClickMilliseconds=412.0, caseMemory="", interactionMemory="")
+    controller.setStatus(lastClickMilliseconds=412.0, hasInteractionMemory=True, recalled="")
 
     asInTheFile = {ui.scanSelector, ui.segmentationSelector, ui.segmentTable, ui.pointTable, ui.previewCheckBox}
     widgets = [widget for widget in vars(ui).values() if hasattr(widget, "toolTip") and widget not in asInTheFile]
     toolTips = [widget.toolTip for widget in widgets if "<p>" in widget.toolTip]
     texts = [ui.hintLabel.text, ui.pointsSection.text, ui.lockSegmentButton.text, ui.busyLabel.text,
-             ui.lastClickLabel.text, ui.pointTable.item(0, 1).text(), ui.undoButton.text]  # fmt: skip
+             ui.lastClickLabel.text, ui.pointTable.item(0, 1).text(), ui.undoButton.text, ui.caseMemoryLabel.text,
+             ui.interactionMemoryLabel.text]  # fmt: skip
     assert len(toolTips) > 25
     for text in toolTips + texts:
         assert isMarked(ownText(text)), text

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from scipy.special import expit
 
 from ..errors import CheckpointError
 from ..networks.config import NetworkConfig
@@ -86,7 +87,7 @@ class Calibration:
 
     def probability(self, cosine: float) -> float:
         """That a remembered place is one of the same structure."""
-        return 1 / (1 + math.exp(-self.slope * (cosine - self.middle)))
+        return float(expit(self.slope * (cosine - self.middle)))
 
     def save(self, path: Path) -> None:
         """Writes it as safetensors, the mean in half precision."""

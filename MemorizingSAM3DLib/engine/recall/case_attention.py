@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Hashable, Mapping
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..memory.case_memory import CaseMemory
 from ..memory.memorizing_attention import LayerMemory, MemorizingAttention, distance_weights
-from ..memory.retrieval import NearestCases
-from .descriptor import projected, unit
+from ..networks.sam3d import SAM3D
+from .descriptor import Projection, projected, unit
+
+DEFAULT_HEARD = 3  # cases, as in the paper
+_empty: WeakKeyDictionary[nn.Module, dict[int, np.ndarray]] = WeakKeyDictionary()
 
 
 class CaseAttention:
@@ -22,54 +27,75 @@ class CaseAttention:
     cases the encoder's output is that of the plain one, bit for bit.
 
     Args:
-        memory: with keys and values of the layers, and the tokens' descriptor (`features`).
+        memory: with keys and values of the layers at least, and the tokens' descriptor (`features`).
         attention: for each memory layer (number of the block) how it is fused.
-        mean: of the tokens that enter the first memory layer, (N, width).
+        mean: (N, width), what is taken away from the tokens that enter the first memory layer (:func:`empty_tokens`).
         neighbours: how many cases are heard; fewer when there are fewer.
         device: of the encoder.
     """
 
     def __init__(self, memory: CaseMemory, attention: Mapping[int, MemorizingAttention], mean: np.ndarray,
-                 neighbours: int = 3, device: torch.device | str = "cpu") -> None:  # fmt: skip
+                 neighbours: int = DEFAULT_HEARD, device: torch.device | str = "cpu") -> None:  # fmt: skip
         self.memory, self.neighbours, self.device = memory, neighbours, torch.device(device)
-        self._attention = dict(sorted(attention.items()))
-        self._mean = mean
+        self.attention = {layer: fusion.to(self.device) for layer, fusion in sorted(attention.items())}
+        self._first = min(int(layer) for layer in memory.layout.layers)
+        self._mean = torch.from_numpy(mean).to(self.device)
+        self._projection = Projection(mean.size, self.device)
         self._revision = -1
-        self._index: NearestCases | None = None
+        self._descriptors: Tensor | None = None
         self._keys: dict[int, tuple[Tensor, Tensor]] = {}
         self._found: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def settings(self) -> Hashable:
+        """All that changes the encoder's output; None: there are no cases, and nothing does."""
+        if len(self.memory) == 0:
+            return None
+        fusions = tuple((layer, id(one), one.ratio) for layer, one in self.attention.items())
+        return id(self.memory), self.memory.revision, self.neighbours, fusions
+
     def refresh(self) -> None:
-        """Takes over the memory's cases as they are now, to the device."""
-        if self._revision == self.memory.revision:
-            return
-        self._index, self._keys = None, {}
-        if len(self.memory):
-            for layer in self._attention:
-                keys, values = (self.memory.stacked(f"{kind}.{layer}") for kind in ("keys", "values"))
-                self._keys[layer] = tuple(torch.from_numpy(np.array(x)).to(self.device) for x in (keys, values))  # type: ignore[assignment]
-            self._index = NearestCases(self.memory.stacked("features"))
-        self._revision = self.memory.revision
+        """Takes over the memory's cases as they are now, to the device.
+
+        Raises:
+            CaseMemoryError: the memory's folder is gone.
+        """
+        while self._revision != self.memory.revision:  # again, when a case turned out to be damaged
+            revision = self.memory.revision
+            self._descriptors, self._keys = None, {}
+            if len(self.memory):
+                self._keys = {n: (self._held(f"keys.{n}"), self._held(f"values.{n}")) for n in self.attention}
+                self._descriptors = self._held("features").float()
+            self._revision = revision
 
     def __call__(self, block: int, tokens: Tensor, query: Tensor, key: Tensor, value: Tensor,
                  bias: Callable[[], Tensor | None], local: Tensor) -> Tensor:  # fmt: skip
-        if block not in self._attention or self._index is None:
+        if self._descriptors is None:
             return local
-        if block == next(iter(self._attention)):
-            self._found = self._nearest(tokens)
+        if block == self._first:
+            self._found = self._nearest(self._descriptors, tokens)
+        if block not in self.attention:
+            return local
         assert self._found is not None
         rows, weights = self._found
         keys, values = self._keys[block]
-        fusion = self._attention[block]
+        fusion = self.attention[block]
         needed = bias() if fusion.gate is not None else None
         return fusion(query, key, value, needed, local, LayerMemory(keys[rows], values[rows], weights))
 
-    def _nearest(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        assert self._index is not None
-        asked = unit(projected(tokens[0].float().cpu().numpy() - self._mean))
-        found = self._index.search(asked[None], self.neighbours)
-        rows, distances = (torch.from_numpy(part[0]).to(self.device) for part in found)
-        return rows, distance_weights(distances)
+    def _nearest(self, descriptors: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        # Not through NearestCases, which gives arrays: a GPU would have to be waited for in the midst of the encoder.
+        with torch.autocast(self.device.type, enabled=False):
+            asked = self._projection(tokens[0].float() - self._mean)
+            cosines = descriptors @ (asked / asked.norm().clamp(min=1e-12))
+            near, rows = cosines.topk(min(self.neighbours, len(cosines)))
+            return rows, distance_weights(1 - near)
+
+    def _held(self, name: str) -> Tensor:
+        stacked = self.memory.stacked(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it may not be written to, and is not
+            return torch.from_numpy(stacked).to(self.device)
 
 
 class KeyRecorder:
@@ -93,3 +119,29 @@ class KeyRecorder:
             if block == self._blocks[0]:
                 self.tokens = tokens[0].float().cpu().numpy()
         return local
+
+    def described(self, mean: np.ndarray) -> np.ndarray:
+        """The tokens' descriptor, by which :class:`CaseAttention` finds the case.
+
+        Args:
+            mean: as there.
+        """
+        assert self.tokens is not None
+        return unit(projected(self.tokens - mean))
+
+
+def empty_tokens(network: SAM3D, block: int) -> np.ndarray:
+    """(N, width) float32: the tokens that enter a block when the crop is empty.
+
+    They stand for what all crops have in common, mostly the positions; it need not be measured and shipped. Made once
+    for a network, whose weights are taken not to change.
+    """
+    known = _empty.setdefault(network, {})
+    if block not in known:
+        recorder = KeyRecorder((block,))
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            network.encode(torch.zeros(1, 1, *(network.config.image_size,) * 3, device=device), recorder)
+        assert recorder.tokens is not None
+        known[block] = recorder.tokens
+    return known[block]

@@ -8,7 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..geometry import CropGrid
+from ..memory.case_facts import CaseFacts
 from ..memory.case_memory import CaseMemory
+from ..memory.errors import UnreadableCaseError
+from ..memory.remembered_cases import RememberedCase
 from ..memory.retrieval import NearestCases
 from ..networks.image_encoder import ImageFeatures
 from .calibration import Calibration
@@ -70,23 +73,28 @@ class CaseRecall:
     """Asks a case memory about clicks.
 
     Args:
-        memory: with a structure's mask and anchors in every case (:mod:`.case_content_of`).
+        memory: with a structure's mask and anchors in every case (:mod:`.remembering`).
         calibration: of the encoder that wrote it.
         neighbours: how many cases are listened to.
         structure: only cases of this name are; None: all.
+
+    Attributes:
+        unheard: cases of this name are passed over; None: none are.
     """
 
     def __init__(self, memory: CaseMemory, calibration: Calibration, neighbours: int = DEFAULT_NEIGHBOURS,
                  structure: str | None = None) -> None:  # fmt: skip
         self.memory, self.calibration = memory, calibration
         self.neighbours, self.structure = neighbours, structure
+        self.unheard: str | None = None
         self._index: NearestCases | None = None
+        self._cases: tuple[RememberedCase, ...] = ()
         self._revision = -1
 
     @property
     def settings(self) -> Hashable:
         """All that changes what is recollected."""
-        return id(self.memory), self.memory.revision, self.neighbours, self.structure
+        return id(self.memory), self.memory.revision, self.neighbours, self.structure, self.unheard
 
     def recollect(self, features: ImageFeatures, ras: Point, modality: str | None = None) -> Recollection | None:
         """What the memory says, or None when it knows nothing like this place.
@@ -94,21 +102,28 @@ class CaseRecall:
         Args:
             features: of the crop around the click. ras: the click, RAS mm.
             modality: of the scan; cases of other modalities are passed over. None: not known.
+
+        Raises:
+            CaseMemoryError: the memory's folder is gone.
         """
-        matches = self.matches(features, modality)
-        if not matches:
-            return None
-        probability = self.calibration.probability(matches[0].cosine)
-        if probability < TRUSTED:
-            return None
-        memory = self.memory
-        name, matches = self._of_one_structure(matches)
-        cells, anchors, masks = (memory.stacked(n) for n in ("prior.cell", "prior.anchors", "mask"))
-        shapes = []
-        for case, anchor, _, weight in matches:
-            shape = StructureShape(masks[case], float(cells[case, 0]), anchors[case])
-            shapes.append((shape, np.asarray(ras) - anchors[case, anchor], weight))
-        return Recollection(name, probability, tuple(shapes), tuple(memory.ids[match.case] for match in matches))
+        while True:
+            matches = self.matches(features, modality)
+            if not matches:
+                return None
+            name, matches = self._of_one_structure(matches)
+            probability = self.calibration.probability(matches[0].cosine)
+            if probability < TRUSTED:
+                return None
+            ids = tuple(self._cases[match.case].id for match in matches)
+            try:
+                cells, anchors, masks = (self.memory.stacked(n, ids) for n in ("prior.cell", "prior.anchors", "mask"))
+            except UnreadableCaseError:
+                continue  # damaged, or removed by another program: the memory has left it out, so others answer
+            shapes = []
+            for number, match in enumerate(matches):
+                shape = StructureShape(masks[number], float(cells[number, 0]), anchors[number])
+                shapes.append((shape, np.asarray(ras) - anchors[number, match.anchor], match.weight))
+            return Recollection(name, probability, tuple(shapes), ids)
 
     def matches(self, features: ImageFeatures, modality: str | None = None) -> list[Match]:
         """The remembered places most like the crop's centre, one a case, best first."""
@@ -116,9 +131,9 @@ class CaseRecall:
         if index is None:
             return []
         query = self.calibration.describe(features)
-        among = None
-        if self.structure is not None or modality:
-            among = np.repeat(self.memory.matching(self.structure, modality), ANCHORS)
+        if not query.any():
+            return []  # nothing to see, so like nothing
+        among = np.repeat([self._may_be_heard(case.facts, modality) for case in self._cases], ANCHORS)
         found = index.search(query[None], self.neighbours * ANCHORS, among)
         best: dict[int, tuple[int, float]] = {}
         for row, distance in zip(found.indices[0].tolist(), found.distances[0].tolist(), strict=True):
@@ -126,22 +141,34 @@ class CaseRecall:
         chosen = list(best.items())[: self.neighbours]
         return _weighted([(case, anchor, cosine) for case, (anchor, cosine) in chosen])
 
+    def _may_be_heard(self, facts: CaseFacts, modality: str | None) -> bool:
+        name = _same(facts.structure)
+        asked = self.structure is None or name == _same(self.structure)
+        passed_over = self.unheard is not None and name == _same(self.unheard)
+        # What a case was seen on need not be known, as of a scan.
+        return asked and not passed_over and (not modality or facts.modality in ("", modality))
+
     def _current_index(self) -> NearestCases | None:
-        if len(self.memory) == 0:
-            return None
-        if self._index is None or self._revision != self.memory.revision:
-            self._revision = self.memory.revision
-            vectors = self.memory.stacked("prior.descriptors")
-            self._index = NearestCases(vectors.reshape(-1, vectors.shape[-1]))
+        while self._revision != self.memory.revision:  # again, when a case turned out to be damaged
+            revision = self.memory.revision
+            vectors, self._cases = self.memory.stacked("prior.descriptors"), self.memory.cases
+            self._index = NearestCases(vectors.reshape(-1, vectors.shape[-1])) if len(vectors) else None
+            self._revision = revision
         return self._index
 
     def _of_one_structure(self, matches: Sequence[Match]) -> tuple[str, list[Match]]:
         """The name with most weight and its matches: the shapes of two structures have no mean."""
-        names = [self.memory.cases[match.case].facts.structure for match in matches]
+        names = [_same(self._cases[match.case].facts.structure) for match in matches]
         votes = {name: sum(m.weight for m, n in zip(matches, names, strict=True) if n == name) for name in names}
         winner = max(votes, key=lambda name: votes[name])
-        kept = [(m.case, m.anchor, m.cosine) for m, n in zip(matches, names, strict=True) if n == winner]
-        return winner, _weighted(kept)
+        kept = [match for match, name in zip(matches, names, strict=True) if name == winner]
+        name = self._cases[kept[0].case].facts.structure
+        return name, _weighted([(match.case, match.anchor, match.cosine) for match in kept])
+
+
+def _same(name: str) -> str:
+    """A structure's name as names are compared."""
+    return name.strip().casefold()
 
 
 def _weighted(found: Sequence[tuple[int, int, float]]) -> list[Match]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import torch
+from torch import Tensor
 
 DESCRIPTOR_SIZE = 1024
 
@@ -30,6 +32,27 @@ def projected(features: np.ndarray) -> np.ndarray:
 def unit(vector: np.ndarray) -> np.ndarray:
     """The vector at length 1; one of length 0 stays."""
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
+
+
+class Projection:
+    """:func:`projected` of what is on a device already, without a copy to the processor.
+
+    Args:
+        count: numbers that are projected. device: where they are.
+    """
+
+    def __init__(self, count: int, device: torch.device) -> None:
+        places, signs = _hashes(count)
+        order = np.argsort(places, kind="stable")
+        counts = np.bincount(places, minlength=DESCRIPTOR_SIZE)
+        ranks = np.arange(count) - np.repeat(np.cumsum(counts) - counts, counts)
+        gathered, factors = (np.zeros((DESCRIPTOR_SIZE, int(counts.max())), kind) for kind in (np.int64, np.float32))
+        gathered[places[order], ranks], factors[places[order], ranks] = order, signs[order]
+        self._gathered, self._factors = (torch.from_numpy(part).to(device) for part in (gathered, factors))
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(DESCRIPTOR_SIZE,) float32 of so many numbers, in any shape."""
+        return (features.float().flatten()[self._gathered] * self._factors).sum(1)
 
 
 @lru_cache(maxsize=4)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..fingerprint import encoder_fingerprint
 from ..memory.case_memory import CaseMemory
 from ..memory.errors import CaseMemoryError
+from ..memory.memorizing_attention import PAPER_RATIO, Fusion, MemorizingAttention
 from ..networks.sam3d import SAM3D
 from .calibration import calibration_for
+from .case_attention import DEFAULT_HEARD, CaseAttention, empty_tokens
 from .case_recall import DEFAULT_NEIGHBOURS, CaseRecall
 from .remembering import case_layout
 
@@ -31,17 +34,48 @@ def open_case_recall(path: Path, network: SAM3D, neighbours: int = DEFAULT_NEIGH
 
 
 def open_or_create_case_recall(path: Path, network: SAM3D, neighbours: int = DEFAULT_NEIGHBOURS,
-                               structure: str | None = None) -> CaseRecall:  # fmt: skip
-    """:func:`open_case_recall`; a folder that is not there becomes a new, empty memory.
+                               structure: str | None = None, layers: Sequence[int] = ()) -> CaseRecall:  # fmt: skip
+    """:func:`open_case_recall`; a folder that is not there, or empty, becomes a new, empty memory.
+
+    Args:
+        layers: encoder blocks whose keys and values are to be remembered, too.
 
     Raises:
-        CaseMemoryError: see :func:`open_case_recall`. OutputError: the folder cannot be made.
+        CaseMemoryError: see :func:`open_case_recall`, or a block has no attention. OutputError: the folder cannot be
+            made.
     """
-    if path.exists():
-        return open_case_recall(path, network, neighbours, structure)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        recall = open_case_recall(path, network, neighbours, structure)
+        _require_layers(recall.memory, layers)
+        return recall
     encoder = encoder_fingerprint(network)
-    memory = CaseMemory.open_or_create(path, case_layout(network.config), encoder)
+    memory = CaseMemory.open_or_create(path, case_layout(network.config, layers), encoder)
     return CaseRecall(memory, calibration_for(network, encoder), neighbours, structure)
+
+
+def attention_to(memory: CaseMemory, network: SAM3D, layers: Sequence[int], ratio: float = PAPER_RATIO,
+                 fusion: Fusion = "ratio", neighbours: int = DEFAULT_HEARD) -> CaseAttention:  # fmt: skip
+    """The attention of a network's encoder to a memory's cases.
+
+    Args:
+        memory: of this network's encoder. layers: numbers of the blocks that attend, at least one.
+        ratio: of the local attention in the output, 0..1. fusion: how cases are heard. neighbours: how many.
+
+    Raises:
+        CaseMemoryError: the memory keeps no keys and values of a layer; or a joint softmax is asked of a published
+            network, whose local attention is none over its own keys alone.
+        ValueError: the ratio is none.
+    """
+    _require_layers(memory, layers)
+    if fusion == "joint" and network.config.published:
+        raise CaseMemoryError("This model's attention has no joint softmax with remembered cases.",
+                              "Choose the fusion by ratio.")  # fmt: skip
+    heads = network.config.heads
+    fused = {layer: MemorizingAttention(heads, fusion, ratio).requires_grad_(False) for layer in layers}
+    # Cases are found by the tokens at the memory's first block, whichever blocks attend.
+    first = min(int(layer) for layer in memory.layout.layers)
+    device = next(network.parameters()).device
+    return CaseAttention(memory, fused, empty_tokens(network, first), neighbours, device)
 
 
 def _require(memory: CaseMemory, network: SAM3D) -> None:
@@ -51,4 +85,13 @@ def _require(memory: CaseMemory, network: SAM3D) -> None:
         raise CaseMemoryError(
             f"{memory.path} does not keep where structures were ({', '.join(missing)}).",
             "It was written by another program or version: build it again.",
+        )
+
+
+def _require_layers(memory: CaseMemory, layers: Sequence[int]) -> None:
+    missing = [str(layer) for layer in layers if str(layer) not in memory.layout.layers]
+    if missing:
+        raise CaseMemoryError(
+            f"{memory.path} keeps no keys and values of block {', '.join(missing)}.",
+            "Build another one: memorizing-sam3d memory build --attention-layers",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import EngineError, VolumeError
@@ -9,20 +11,40 @@ from ..geometry import CropGrid
 from ..memory.case_facts import MODALITIES, CaseFacts
 from ..memory.case_layout import CaseLayout
 from ..memory.case_memory import Added
+from ..memory.errors import CaseMemoryError
 from ..networks.config import NetworkConfig
 from ..predictor import Predictor
 from ..zoom import first_grid
 from .calibration import Calibration, descriptor_size
+from .case_attention import KeyRecorder, empty_tokens
+from .descriptor import DESCRIPTOR_SIZE
 from .structure_shape import ANCHORS, SHAPE_SIZE, StructureShape
 
 LEAST_VOXELS = 8
 
 
-def case_layout(config: NetworkConfig) -> CaseLayout:
-    """What is remembered of a structure: descriptors of the crops around some places of it, and its coarse shape."""
+def case_layout(config: NetworkConfig, layers: Sequence[int] = ()) -> CaseLayout:
+    """What is remembered of a structure: descriptors of the crops around some places of it, and its coarse shape.
+
+    Args:
+        layers: encoder blocks whose keys and values are remembered, too, for attention to the case.
+
+    Raises:
+        CaseMemoryError: a block is not there, or has no attention.
+    """
     size = descriptor_size(config)
+    for layer in layers:
+        if not config.attention_from <= layer < config.depth:
+            raise CaseMemoryError(
+                f"Block {layer} of this model's encoder has no attention to take part in.",
+                f"Choose among the blocks {config.attention_from} to {config.depth - 1}.",
+            )
+    attended = ("float16", (config.heads, config.grid**3, config.width // config.heads))
+    kept = {f"{kind}.{layer}": attended for layer in layers for kind in ("keys", "values")}
     return CaseLayout(
         {
+            **kept,
+            **({"features": ("float16", (DESCRIPTOR_SIZE,))} if layers else {}),
             "descriptor": ("float16", (size,)),
             "mask": ("uint8", (SHAPE_SIZE,) * 3),
             "prior.anchors": ("float32", (ANCHORS, 3)),
@@ -48,15 +70,19 @@ def remember(predictor: Predictor, mask: np.ndarray, structure: str = "", source
         raise EngineError("No case memory is in use.", "Choose or make one first.")
     modality = predictor.modality if predictor.modality in MODALITIES else ""
     facts = CaseFacts(structure.strip(), modality or "", source=source)
-    return predictor.case_recall.memory.add(case_of(predictor, mask, predictor.case_recall.calibration), facts)
+    memory = predictor.case_recall.memory
+    layers = tuple(int(layer) for layer in memory.layout.layers)
+    return memory.add(case_of(predictor, mask, predictor.case_recall.calibration, layers), facts)
 
 
-def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
+def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration,
+            layers: Sequence[int] = ()) -> dict[str, np.ndarray]:  # fmt: skip
     """The arrays of a case, for a predictor that knows the scan; one crop a place is encoded.
 
     Args:
         mask: (K, J, I) bool on the scan's grid.
         calibration: of the predictor's encoder.
+        layers: encoder blocks whose keys and values are noted, in the crop around the deepest place.
 
     Raises:
         VolumeError: the mask has too few voxels to be remembered, or is on another grid.
@@ -68,8 +94,22 @@ def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration) ->
     if int(np.count_nonzero(mask)) < LEAST_VOXELS:
         raise VolumeError("The segment is empty, or nearly so.", "Segment the structure before it is remembered.")
     shape, centre = StructureShape.of(volume, mask)
-    described = np.stack([_descriptor_at(predictor, centre + anchor, calibration) for anchor in shape.anchors])
+    grids = [_grid_at(predictor, centre + anchor) for anchor in shape.anchors]
+    attended: dict[str, np.ndarray] = {}
+    if layers:
+        recorder = KeyRecorder(tuple(layers))
+        first = predictor.encode(grids[0], recorder)
+        attended = {**recorder.arrays, "features": recorder.described(empty_tokens(predictor.network, min(layers)))}
+    else:
+        first = predictor.features(grids[0], plain=True)
+    others = (predictor.features(grid, plain=True) for grid in grids[1:])
+    described = np.stack([calibration.describe(features) for features in (first, *others)])
+    nothing = ~described.any(axis=1)  # a crop that is empty to the encoder: no direction, no likeness
+    described[nothing] = described[0]
+    if not described[0].any() or ("features" in attended and not attended["features"].any()):
+        raise VolumeError("There is nothing to see around the segment.", "Choose the scan that it belongs to.")
     return {
+        **attended,
         "descriptor": described[0],
         "mask": shape.occupancy,
         "prior.anchors": shape.anchors,
@@ -78,7 +118,6 @@ def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration) ->
     }
 
 
-def _descriptor_at(predictor: Predictor, ras: np.ndarray, calibration: Calibration) -> np.ndarray:
+def _grid_at(predictor: Predictor, ras: np.ndarray) -> CropGrid:
     r, a, s = ras.tolist()
-    grid: CropGrid = first_grid(predictor.volume, (r, a, s), predictor.spacing_range, predictor.crop_size)
-    return calibration.describe(predictor.features(grid))
+    return first_grid(predictor.volume, (r, a, s), predictor.spacing_range, predictor.crop_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,20 +52,21 @@ class StructureShape:
 
     def drawn(self, grid: CropGrid, centre: np.ndarray) -> np.ndarray:
         """Occupancy 0..1, float32, on a crop's grid (n, n, n), the shape's centre at this place, RAS mm."""
-        origin = grid.ras_to_index(centre)
         steps = grid.spacing / self.cell
-        index = [(np.arange(grid.size) - o) * steps + (SHAPE_SIZE - 1) / 2 for o in origin]
-        # Only the cells that the shape's grid reaches.
-        reach = [np.flatnonzero((i > -1) & (i < SHAPE_SIZE)) for i in index]
-        result = np.zeros((grid.size,) * 3, np.float32)
-        if all(len(r) for r in reach):
-            places = np.meshgrid(*(i[r] for i, r in zip(index, reach, strict=True)), indexing="ij")
-            smooth = self.occupancy.astype(np.float32)
-            if steps > 1.5:  # the crop is coarser: its cells take the mean over what they cover
-                smooth = ndimage.uniform_filter(smooth, round(steps), mode="constant")
-            values = ndimage.map_coordinates(smooth, places, order=1, mode="constant")
-            result[tuple(slice(r[0], r[-1] + 1) for r in reach)] = values / 255
-        return result
+        cells = [(np.arange(grid.size) - o) * steps + (SHAPE_SIZE - 1) / 2 for o in grid.ras_to_index(centre)]
+        r, a, s = (_interpolation(along, steps) for along in cells)
+        return np.einsum("ri,aj,sk,ijk->ras", r, a, s, self.occupancy.astype(np.float32) / 255, optimize=True)
+
+
+def _interpolation(places: np.ndarray, steps: float) -> np.ndarray:
+    """(n, SHAPE_SIZE) float32: what each cell of a shape counts for crop cells at these places, so many cells apart.
+
+    Linear between the shape's cells, nothing beyond them; a coarser crop's cells take the mean over what they cover.
+    """
+    parts = math.ceil(steps)
+    offsets = ((np.arange(parts) + 0.5) / parts - 0.5) * steps
+    apart = np.abs((places[:, None] + offsets)[..., None] - np.arange(SHAPE_SIZE))
+    return np.clip(1 - apart, 0, None).mean(axis=1).astype(np.float32)
 
 
 def _anchors(volume: Volume, mask: np.ndarray, box: Box) -> np.ndarray:

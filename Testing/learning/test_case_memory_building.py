@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from MemorizingSAM3DLib.engine.checkpoints import save_native
+from MemorizingSAM3DLib.engine.memory.case_memory import CaseMemory
+from MemorizingSAM3DLib.engine.networks.sam3d import build_network
+from MemorizingSAM3DLib.learning.case_memory_building import BuildJob, BuildProgress, build
+from MemorizingSAM3DLib.learning.case_task import CaseSource
+from MemorizingSAM3DLib.learning.collection import Collection
+from MemorizingSAM3DLib.learning.evaluation_workers import ModelSource
+from MemorizingSAM3DLib.learning.memory_choice import OFF, MemoryChoice
+from Testing.engine.small_networks import SMALL_NATIVE
+from Testing.learning.small_evaluations import manifest_of
+
+SECRET = "secret-of-jane-doe"
+
+
+@pytest.fixture
+def a_job(tmp_path) -> BuildJob:
+    torch.manual_seed(1)
+    save_native(build_network(SMALL_NATIVE), tmp_path / "small.safetensors", {"steps": 9}, "float32")
+    folder = tmp_path / SECRET
+    source = CaseSource(Collection.open(manifest_of(folder, [f"{SECRET}/one", f"{SECRET}/two"])), tmp_path / "cache")
+    model = ModelSource(str(tmp_path / "small.safetensors"), "cpu", None, MemoryChoice(OFF))
+    return BuildJob(model, tmp_path / "memory", source)
+
+
+def changed(job: BuildJob, **changes) -> BuildJob:
+    return BuildJob(**{**vars(job), **changes})
+
+
+def test_every_structure_of_every_case_is_remembered_once(a_job):
+    entries = a_job.source.collection.entries
+    done = list(build(a_job, entries))
+    assert [(one.entry, one.added, one.known, one.failure) for one in done] == [
+        (entry["id"], 2, 0, None) for entry in entries
+    ]
+    memory = CaseMemory.open(a_job.memory)
+    assert sorted(case.facts.structure for case in memory.cases) == ["left block"] * 2 + ["right block"] * 2
+    assert {(case.facts.modality, case.facts.source) for case in memory.cases} == {("CT", "training")}
+    assert [(one.added, one.known) for one in build(a_job, entries)] == [(0, 2), (0, 2)]
+    assert CaseMemory.open(a_job.memory).ids == memory.ids
+
+
+def test_nothing_of_the_scan_is_in_the_memorys_files(a_job):
+    list(build(changed(a_job, layers=(1,)), a_job.source.collection.entries))
+    assert CaseMemory.open(a_job.memory).layout.layers == ("1",)
+    for path in a_job.memory.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        for secret in (SECRET, "jane", "one", "two", "image.nii", str(a_job.memory.parent)):
+            assert secret.encode() not in content.lower(), (path, secret)
+            assert secret not in path.name
+
+
+def test_workers_remember_the_same(a_job, tmp_path):
+    entries = a_job.source.collection.entries
+    list(build(a_job, entries))
+    together = changed(a_job, memory=tmp_path / "together")
+    assert {one.entry for one in build(together, entries, workers=2)} == {entry["id"] for entry in entries}
+    assert CaseMemory.open(together.memory).ids == CaseMemory.open(a_job.memory).ids
+
+
+def test_only_the_structures_asked_for_and_large_ones(a_job, tmp_path):
+    entries = a_job.source.collection.entries
+    (one, _) = build(changed(a_job, structures=frozenset({"right block"})), entries)
+    assert one.added == 1
+    (one, _) = build(changed(a_job, minimum_ml=19.0, memory=tmp_path / "large"), entries)
+    assert one.added == 1
+    assert {case.facts.structure for case in CaseMemory.open(tmp_path / "large").cases} == {"left block"}
+
+
+def test_a_case_that_cannot_be_read_is_told_of_and_ends_nothing(a_job, tmp_path):
+    (tmp_path / SECRET / SECRET / "one" / "label.nii.gz").unlink()
+    first, second = build(a_job, a_job.source.collection.entries)
+    assert "no file" in first.failure and first.added == 0
+    assert second.failure is None and second.added == 2
+
+
+def test_what_is_done_is_not_done_again(a_job):
+    entries = a_job.source.collection.entries
+    progress = BuildProgress(a_job.memory)
+    list(build(a_job, entries[:1]))
+    progress.note(entries[0]["id"])
+    assert not progress.path.is_relative_to(a_job.memory)  # a memory names no case
+    resumed = BuildProgress(a_job.memory)
+    assert resumed.missing(entries) == entries[1:]
+    resumed.finish()
+    assert not resumed.path.exists() and BuildProgress(a_job.memory).missing(entries) == entries
+
+
+def test_without_its_memory_nothing_is_done(a_job):
+    entries = a_job.source.collection.entries
+    BuildProgress(a_job.memory).note(entries[0]["id"])
+    assert BuildProgress(a_job.memory).missing(entries) == entries
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", json.dumps({"a": 1})[:4]])
+def test_a_progress_that_was_cut_off_counts_as_none(a_job, text):
+    a_job.memory.mkdir()
+    progress = BuildProgress(a_job.memory)
+    progress.path.write_text(text, encoding="utf-8")
+    entries = a_job.source.collection.entries
+    assert BuildProgress(a_job.memory).missing(entries) == entries
+
+
+def test_the_folder_at_hand_may_be_the_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    BuildProgress(Path(".")).note("a")
+    assert (tmp_path.parent / f"{tmp_path.name}.building.json").exists()
