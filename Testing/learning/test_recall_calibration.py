@@ -9,7 +9,7 @@ from MemorizingSAM3DLib.engine.predictor import Predictor
 from MemorizingSAM3DLib.learning.case_task import CaseSource
 from MemorizingSAM3DLib.learning.collection import Collection
 from MemorizingSAM3DLib.learning.manifest import DataError
-from MemorizingSAM3DLib.learning.recall_calibration import _slope, calibrate
+from MemorizingSAM3DLib.learning.recall_calibration import _Place, _slope, _within, calibrate
 from Testing.engine.recall.small_recalls import CPU, BlindNetwork
 from Testing.learning.small_evaluations import manifest_of
 
@@ -56,3 +56,18 @@ def test_the_slope_is_the_likeliest_one():
     own, foreign = rng.normal(0.6, 0.1, 500), rng.normal(0.4, 0.1, 500)
     # Normal distributions of one width: the log-odds are linear in the cosine, their slope is distance / variance.
     assert _slope(own, foreign, 0.5) == pytest.approx(0.2 / 0.1**2, rel=0.2)
+
+
+def test_what_differs_between_patients_at_one_place_is_damped_and_what_differs_between_places_is_not():
+    rng = np.random.default_rng(2)
+    patients, count = 8, 40
+    identity, kinds = np.eye(count)[0], np.eye(count)[1:4]
+    places, vectors = [], []
+    for structure, kind in zip("abc", kinds, strict=True):
+        for patient in range(patients):
+            places.append(_Place(None, "made", f"case {patient}", structure, 0))
+            vectors.append(kind + 3 * rng.normal() * identity + 0.01 * rng.normal(size=count))
+    damped = _within(np.array(vectors, np.float32), places).of(np.array(vectors, np.float32))
+    assert np.abs(damped @ identity).mean() < 0.5 * np.abs(damped @ kinds.T).max(axis=1).mean()
+    left_out = _within(np.array(vectors, np.float32), places, leave_out={("made", s) for s in "abc"})
+    np.testing.assert_array_equal(left_out.damping, 0)

@@ -1,7 +1,7 @@
 """The nearest remembered cases, through PyTorch or faiss behind one interface.
 
-Chosen from measurements (``memorizing-sam3d benchmark knn``; 2 CPU cores that others used as well, one query, k = 10, ms
-a call; compare within a row):
+Chosen from measurements (``memorizing-sam3d benchmark knn``; 2 CPU cores that others used as well, one query, k = 10,
+ms a call; compare within a row):
 
     rows     width  torch   faiss, exact  faiss, inverted lists (recall)
     1e3      256    0.17    0.12          0.19

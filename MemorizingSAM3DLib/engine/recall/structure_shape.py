@@ -55,7 +55,10 @@ class StructureShape:
         steps = grid.spacing / self.cell
         cells = [(np.arange(grid.size) - o) * steps + (SHAPE_SIZE - 1) / 2 for o in grid.ras_to_index(centre)]
         r, a, s = (_interpolation(along, steps) for along in cells)
-        return np.einsum("ri,aj,sk,ijk->ras", r, a, s, self.occupancy.astype(np.float32) / 255, optimize=True)
+        drawn = np.tensordot(r, self.occupancy.astype(np.float32) / 255, (1, 0))
+        for along in (a, s):  # each takes the axis that comes second, and puts its own behind
+            drawn = np.tensordot(drawn, along, (1, 1))
+        return drawn
 
 
 def _interpolation(places: np.ndarray, steps: float) -> np.ndarray:

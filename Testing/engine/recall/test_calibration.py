@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from MemorizingSAM3DLib.engine.errors import CheckpointError
 from MemorizingSAM3DLib.engine.fingerprint import encoder_fingerprint
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.engine.recall import calibration as module
-from MemorizingSAM3DLib.engine.recall.calibration import Calibration, CropFacts, calibration_for, descriptor_size
+from MemorizingSAM3DLib.engine.recall.calibration import (
+    DIRECTIONS,
+    Calibration,
+    CropFacts,
+    calibration_for,
+    descriptor_size,
+)
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
 
 
@@ -52,10 +59,30 @@ def test_what_is_at_the_centre_counts():
     assert not np.allclose(whole, changed) and np.array_equal(whole, same)
 
 
-def test_a_calibration_survives_its_file(a_calibration, tmp_path):
+@pytest.fixture
+def a_damping_one(a_calibration):
+    rng = np.random.default_rng(1)
+    columns, _ = np.linalg.qr(rng.normal(size=(descriptor_size(SMALL_NATIVE), DIRECTIONS)))
+    directions = columns.astype(np.float16).astype(np.float32)
+    return replace(a_calibration, directions=directions, damping=np.linspace(1, 0, DIRECTIONS, dtype=np.float32))
+
+
+def test_a_direction_that_says_nothing_of_the_place_is_damped(a_calibration, a_damping_one):
+    features = a_network().encode(an_image())
+    plain, damped = a_calibration.describe(features), a_damping_one.describe(features)
+    before, after = plain @ a_damping_one.directions, damped @ a_damping_one.directions
+    assert abs(after[0]) < 1e-3 < abs(before[0])  # taken away whole
+    assert np.linalg.norm(damped) == pytest.approx(1, abs=1e-5)
+    # The last is left alone; all of the rest is stretched alike, by the return to length 1.
+    assert after[-1] / before[-1] == pytest.approx(1 / np.sqrt(1 - np.sum(before**2) + np.sum(
+        (before * (1 - a_damping_one.damping)) ** 2)), rel=1e-2)  # fmt: skip
+
+
+def test_a_calibration_survives_its_file(a_damping_one, tmp_path):
+    a_calibration = a_damping_one
     a_calibration.save(tmp_path / "c.safetensors")
     loaded = Calibration.load(tmp_path / "c.safetensors", SMALL_NATIVE)
-    for name in ("mean", "local_mean", "local_scale"):
+    for name in ("mean", "local_mean", "local_scale", "directions", "damping"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(a_calibration, name))
     assert (loaded.slope, loaded.middle, loaded.encoder) == (25.5, 0.625, "cd" * 32)
 
@@ -68,6 +95,7 @@ def test_files_that_are_none_are_refused(a_calibration, tmp_path):
     with pytest.raises(CheckpointError, match="no calibration"):
         Calibration.load(path, SMALL_NATIVE)
     a_calibration.save(path)
+    tensors = load_file(path)
     with pytest.raises(CheckpointError):
         Calibration.load(path, SMALL_NATIVE.with_(embedding_channels=32))
     path.write_bytes(path.read_bytes()[:-9])
@@ -75,7 +103,6 @@ def test_files_that_are_none_are_refused(a_calibration, tmp_path):
         Calibration.load(path, SMALL_NATIVE)
     facts = {"slope": "steep", "middle": 0, "encoder": ""}
     metadata = {"format": "memorizing-sam3d recall calibration", "facts": json.dumps(facts)}
-    tensors = {n: torch.from_numpy(getattr(a_calibration, n)) for n in ("mean", "local_mean", "local_scale")}
     save_file(tensors, path, metadata)
     with pytest.raises(CheckpointError, match="damaged"):
         Calibration.load(path, SMALL_NATIVE)
