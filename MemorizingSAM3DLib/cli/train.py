@@ -39,6 +39,9 @@ def train(
         int | None, typer.Option(min=0, help="Steps of the warm-up.", show_default="200, at most a tenth")
     ] = None,
     clicks: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 2,
+    skip_dropout: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of batches decoded without the skip stem's features.")
+    ] = 0.0,
     synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic volumes.")] = 0.3,
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     include_nc: Annotated[bool, typer.Option(help="Also datasets whose licence is not commercial.")] = False,
@@ -92,9 +95,11 @@ def train(
     with joined_processes(device, threads) as (processes, console), progress_of(console) as progress:
         cases = load_training_cases(data, processes, progress)
         network.to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        clicked = ClickOptions(clicks=clicks, on_device=processes.device.type == "cuda")
+        on_device = processes.device.type == "cuda"
+        clicked = ClickOptions(clicks=clicks, on_device=on_device, skip_dropout=skip_dropout)
         facts = {"from": origin, "encoder_frozen": freeze_encoder, "datasets": sorted({c.dataset for c in cases}),
-                 "cases": len(cases), "synthetic_share": synthetic if cases else 1.0, "seed": seed}  # fmt: skip
+                 "cases": len(cases), "synthetic_share": synthetic if cases else 1.0, "skip_dropout": skip_dropout,
+                 "seed": seed}  # fmt: skip
         source = batch_source(data, cases, network.config, batch, processes)
         objective = ClickObjective(network, clicked, seed)
         run_training(objective, source, options, Run(out, processes, console, progress, minutes, facts))

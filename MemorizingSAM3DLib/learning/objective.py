@@ -45,6 +45,8 @@ class ClickOptions:
         warm_clicks: at most so many of them; with ``clicks`` they reach the ten of the evaluation.
         initial_mask: share of batches that begin with a damaged mask, as when an existing segment is refined.
         on_device: clicks are simulated by the approximate rule on the batch's device.
+        skip_dropout: share of batches that are decoded without the skip stem's features, from tokens and prompts alone:
+            else a short training leans on the stem and never learns to use its transformer.
     """
 
     clicks: int = 2
@@ -52,6 +54,7 @@ class ClickOptions:
     warm_clicks: int = 8
     initial_mask: float = 0.12
     on_device: bool = False
+    skip_dropout: float = 0.0
 
 
 class Objective(nn.Module):
@@ -96,6 +99,9 @@ class ClickObjective(Objective):
         user, generators = simulated_user(batch, self.seed, options.on_device, self.network.config.image_size)
         logits = initial_logits(targets, generators) if rng.random() < options.initial_mask else None
         warm = int(rng.integers(1, options.warm_clicks + 1)) if rng.random() < options.warm_start else 0
+        if options.skip_dropout and rng.random() < options.skip_dropout:
+            # Times zero, not zeros: every parameter still has its place in the graph, as DDP wants it.
+            features = features._replace(skips=tuple(skip * 0 for skip in features.skips))
         truth = targets[:, 0] > 0.5
         usable = (truth.flatten(1).sum(1) >= LEAST_CELLS).float()
         loss, dice = torch.zeros((), device=targets.device), []

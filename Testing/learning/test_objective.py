@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,19 @@ def test_trained_clicks_reach_the_ten_of_the_evaluation(monkeypatch):
 def test_a_refinement_begins_with_a_mask(monkeypatch):
     objective = ClickObjective(a_network(), ClickOptions(clicks=1, warm_start=0, initial_mask=1), 0)
     assert heard(objective, a_batch(0), monkeypatch)[0][2] is not None
+
+
+def test_without_the_stem_the_tokens_carry_the_mask_and_every_parameter_has_a_gradient():
+    kept, dropped = (ClickObjective(a_network(), replace(FIRST, skip_dropout=share), 0) for share in (0.0, 1.0))
+    for objective in (kept, dropped):
+        objective(a_batch(0), 0)[0].backward()
+    of_stem, of_tokens = (
+        [p.grad for n, p in dropped.network.image_encoder.named_parameters() if wanted in n]
+        for wanted in ("stem.project", "patch_embed")
+    )
+    assert all(gradient is not None and not gradient.any() for gradient in of_stem)
+    assert any(gradient.any() for gradient in of_tokens)
+    assert any(p.grad.any() for n, p in kept.network.image_encoder.named_parameters() if "stem.project" in n)
 
 
 def test_the_loss_of_a_batch_is_the_mean_over_its_samples():
