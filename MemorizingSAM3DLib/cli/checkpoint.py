@@ -54,7 +54,10 @@ def list_models(cache: _Cache = None, as_json: _Json = False) -> None:
         models = [{**asdict(entry), "size": sizes[entry.name], "state": states[entry.name]} for entry in known]
         _print_json({"cache": str(cache_folder(cache)), "models": models})
         return
-    table = Table("Name", "Title", "Family", "Licence", "Size", "SHA-256", "State", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("Name", overflow="fold", min_width=max(len(entry.name) for entry in known))  # it is to be typed
+    for title in ("Title", "Family", "Licence", "Size", "SHA-256", "State"):
+        table.add_column(title)
     for entry in known:
         hashed = "known" if entry.sha256 else "unknown"
         size, state = _megabytes(sizes[entry.name]), states[entry.name]

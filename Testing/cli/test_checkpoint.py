@@ -179,3 +179,13 @@ def test_the_version_is_that_of_the_package():
     from MemorizingSAM3DLib import __version__
 
     assert CliRunner().invoke(app, ["--version"]).stdout.strip() == f"memorizing-sam3d {__version__}"
+
+
+def test_names_are_whole_however_narrow_the_terminal_is():
+    from typer.testing import CliRunner
+
+    from MemorizingSAM3DLib.cli import app
+
+    shown = CliRunner().invoke(app, ["checkpoint", "list"], env={"COLUMNS": "60"}).output
+    for name in ("native-v2", "sam-med3d-turbo-cvpr", "fastsam3d"):
+        assert name in shown.split()
