@@ -165,7 +165,8 @@ import torch
 from MemorizingSAM3DLib.learning.collection import Collection
 from MemorizingSAM3DLib.learning.device_batches import DeviceBatches
 from Testing.engine.small_networks import SMALL_NATIVE
-from Testing.learning.small_trainings import ALONE
+from MemorizingSAM3DLib.learning.distributed import Processes
+ALONE = Processes(0, 1, torch.device("cpu"))
 import MemorizingSAM3DLib.cli.train, MemorizingSAM3DLib.cli.training_runs, MemorizingSAM3DLib.engine.checkpoints
 pack = Collection.open(Path({str(a_folder / "all.pack")!r}))
 cases = pack.load(pack.entries, Path({str(a_folder / "cache")!r}))
