@@ -42,6 +42,9 @@ def train(
     skip_dropout: Annotated[
         float, typer.Option(min=0, max=1, help="Share of batches decoded without the skip stem's features.")
     ] = 0.0,
+    token_loss: Annotated[
+        float, typer.Option(min=0, max=10, help="Weight of a loss on the transformer's tokens alone.")
+    ] = 0.0,
     synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic volumes.")] = 0.3,
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     include_nc: Annotated[bool, typer.Option(help="Also datasets whose licence is not commercial.")] = False,
@@ -96,10 +99,11 @@ def train(
         cases = load_training_cases(data, processes, progress)
         network.to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         on_device = processes.device.type == "cuda"
-        clicked = ClickOptions(clicks=clicks, on_device=on_device, skip_dropout=skip_dropout)
+        clicked = ClickOptions(clicks=clicks, on_device=on_device, skip_dropout=skip_dropout,
+                               token_loss=token_loss)  # fmt: skip
         facts = {"from": origin, "encoder_frozen": freeze_encoder, "datasets": sorted({c.dataset for c in cases}),
                  "cases": len(cases), "synthetic_share": synthetic if cases else 1.0, "skip_dropout": skip_dropout,
-                 "seed": seed}  # fmt: skip
+                 "token_loss": token_loss, "seed": seed}  # fmt: skip
         source = batch_source(data, cases, network.config, batch, processes)
         objective = ClickObjective(network, clicked, seed)
         run_training(objective, source, options, Run(out, processes, console, progress, minutes, facts))

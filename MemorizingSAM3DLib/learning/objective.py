@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..engine.networks.sam3d import SAM3D
+from ..engine.networks.sam3d import SAM3D, NativeSAM3D
 from .losses import DiceCrossEntropy
 from .morphology import dilated, eroded
 from .remembering import RememberingSAM3D
 from .sampling import LEAST_CELLS
 from .simulated_user import DeviceUser, HostUser, SimulatedUser
+from .token_loss import TokenView
 
 # Streams of random numbers: what a step decides for all samples, and what is drawn for each of them.
 _OF_STEP, _OF_SAMPLE = 7, 8
@@ -47,6 +49,7 @@ class ClickOptions:
         on_device: clicks are simulated by the approximate rule on the batch's device.
         skip_dropout: share of batches that are decoded without the skip stem's features, from tokens and prompts alone:
             else a short training leans on the stem and never learns to use its transformer.
+        token_loss: weight of the loss on the image tokens alone (:class:`.token_loss.TokenView`); native networks only.
     """
 
     clicks: int = 2
@@ -55,6 +58,7 @@ class ClickOptions:
     initial_mask: float = 0.12
     on_device: bool = False
     skip_dropout: float = 0.0
+    token_loss: float = 0.0
 
 
 class Objective(nn.Module):
@@ -89,6 +93,7 @@ class ClickObjective(Objective):
         super().__init__()
         self.network, self.options, self.seed = network, options, seed
         self.loss = DiceCrossEntropy()
+        self.tokens = TokenView(network) if options.token_loss and isinstance(network, NativeSAM3D) else None
         self.encoder_is_frozen = not any(p.requires_grad for p in network.image_encoder.parameters())
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
@@ -107,10 +112,14 @@ class ClickObjective(Objective):
         loss, dice = torch.zeros((), device=targets.device), []
         for number in range(warm + options.clicks):
             user.click(None if logits is None else logits[:, 0] > 0, truth)
-            with torch.set_grad_enabled(number >= warm):
+            with torch.set_grad_enabled(number >= warm), self.tokens.watching() if self.tokens else nullcontext():
                 new = self.network.decode(features, *user.prompts(), logits)
             if number >= warm:
-                loss = loss + self.loss(new, targets, usable) / options.clicks
+                cost = self.loss(new, targets, usable)
+                if self.tokens:
+                    of_tokens = self.loss(self.tokens.logits, self.tokens.target(targets), usable)
+                    cost = cost + options.token_loss * of_tokens
+                loss = loss + cost / options.clicks
                 dice.append(mean_dice(new, targets))
             logits = new.detach().float()
         return loss, torch.stack([dice[0], dice[-1]])

@@ -13,7 +13,7 @@ from ..engine.networks.config import Family
 from .cases import Case
 from .transfer import to_device
 
-DEFAULT_SPACING_MM = 1.5
+FIRST_LOOK_MM = (1.2, 2.7)  # voxel sizes from which a session first looks when it knows nothing of the object
 SPACING_RANGE_MM = (0.5, 3.0)
 PUBLISHED_SPACING_MM = 1.5  # the one voxel size that published networks were trained on
 _FLIPS = (0.5, 0.15, 0.15)  # chances along R, A, S
@@ -44,7 +44,7 @@ def spacing_range_of(family: Family) -> tuple[float, float]:
 
 def random_view(number: int, case: Case, label: int, rng: np.random.Generator, size: int,
                 spacing_range: tuple[float, float] = SPACING_RANGE_MM) -> View:  # fmt: skip
-    """A view whose voxel size follows the object, as in the session, or is about 1.5 mm, whatever the object.
+    """A view whose voxel size follows the object, as in the session, or is that of a first look, whatever the object.
 
     Args:
         number: of the case. label: of its label map, or FOREGROUND. size: edge of the crop, voxels.
@@ -56,7 +56,7 @@ def random_view(number: int, case: Case, label: int, rng: np.random.Generator, s
     if rng.random() < 0.65:
         voxel_mm = extent * rng.uniform(1.3, 4.5) / size
     else:
-        voxel_mm = min(DEFAULT_SPACING_MM, fov / size) * rng.uniform(0.85, 1.15)
+        voxel_mm = min(rng.uniform(*FIRST_LOOK_MM), fov / size) * rng.uniform(0.85, 1.15)
     voxel_mm = float(np.clip(voxel_mm, *spacing_range))
 
     inside = target.voxels[rng.integers(len(target.voxels))]

@@ -43,7 +43,7 @@ def test_train_writes_a_model_a_log_curves_and_how_it_was_made(tmp_path):
     assert checkpoint.config == SMALL_NATIVE
     assert checkpoint.training | {"hours": 0} == {
         "steps": 2, "batch": 2, "hours": 0, "from": None, "encoder_frozen": False, "datasets": ["one"], "cases": 2,
-        "synthetic_share": 0.3, "skip_dropout": 0.0, "seed": 3,
+        "synthetic_share": 0.3, "skip_dropout": 0.0, "token_loss": 0.0, "seed": 3,
     }  # fmt: skip
     assert [line["step"] for line in read_log(tmp_path / "run" / "log.csv")] == [1, 2]
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")

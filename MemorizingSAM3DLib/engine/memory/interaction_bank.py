@@ -29,6 +29,7 @@ class InteractionBank:
     Args:
         attention: projects and later attends. prompt_encoder: embeds clicks in another crop.
         size: N, 1 to 256.
+        half: whether keys and values are kept in float16, whatever they are computed in.
 
     Attributes:
         writes: how many slots were written so far.
@@ -39,11 +40,11 @@ class InteractionBank:
 
     def __init__(
         self, attention: MemoryAttention, prompt_encoder: PromptEncoder | NativePromptEncoder,
-        size: int = DEFAULT_CAPACITY,
+        size: int = DEFAULT_CAPACITY, half: bool = False,
     ) -> None:  # fmt: skip
         if not 1 <= size <= MAXIMAL_CAPACITY:
             raise ValueError(f"A bank holds 1 to {MAXIMAL_CAPACITY} interactions, not {size}.")
-        self.attention, self.prompt_encoder, self.size = attention, prompt_encoder, size
+        self.attention, self.prompt_encoder, self.size, self.half = attention, prompt_encoder, size, half
         self.writes = 0
         self.clear()
 
@@ -69,7 +70,12 @@ class InteractionBank:
             held = self._slots[slot]
             if held is None or held[0] is not interaction or held[1] != grid:
                 self._write(slot, interaction, grid)
-        return self._stack(torch.tensor(ages, device=kept[-1].sparse.device), whole=min(ages) >= 0)
+        return self._stack(torch.tensor(ages, device=self._weight.device), whole=min(ages) >= 0)
+
+    @property
+    def _weight(self) -> Tensor:
+        """Whose device and precision interactions are taken to: they may have been made under others."""
+        return self.attention.mlp.lin1.weight
 
     def _stack(self, ages: Tensor, whole: bool) -> MemoryStack:
         width = len(ages)
@@ -85,6 +91,8 @@ class InteractionBank:
     def _write(self, slot: int, interaction: Interaction, grid: CropGrid) -> None:
         # One at a time: projected together with others, the last digits would depend on how many there are.
         projected = self._projected(interaction, grid)
+        if self.half:
+            projected = halved(projected)
         self._make_room(slot, projected)
         self._slots[slot] = None  # what fails below leaves no slot that claims to hold what it does not
         if self._sparse is not None and projected.sparse is not None:
@@ -97,7 +105,7 @@ class InteractionBank:
         self.writes += 1
 
     def _projected(self, interaction: Interaction, grid: CropGrid) -> Projected:
-        sparse, dense = interaction.sparse, interaction.dense
+        sparse, dense = (part.to(self._weight) for part in (interaction.sparse, interaction.dense))
         if interaction.grid == grid:
             return self.attention.project(sparse, dense)
         click, device = interaction.click, sparse.device

@@ -63,6 +63,16 @@ class Projected(NamedTuple):
     dense: DenseMemory | None
 
 
+def halved(memory: Projected) -> Projected:
+    """A memory whose numbers are kept in float16; what is known of it stays."""
+    sparse, dense = memory.sparse, memory.dense
+    if sparse is not None:
+        sparse = SparseMemory(*(part.half() for part in sparse[:-1]), sparse.known)
+    if dense is not None:
+        dense = DenseMemory(dense.key.half(), dense.value.half(), dense.known)
+    return Projected(sparse, dense)
+
+
 class MemoryStack(NamedTuple):
     """What the attention sees: N memories, in any order.
 
@@ -191,8 +201,10 @@ class MemoryAttention(nn.Module):
         times = functional.linear(self.mask_times[ages], own.k_proj.weight).unflatten(1, heads)
         by_age = torch.einsum("bthc,nhc->bthn", query, times.to(query.dtype)) * query.shape[-1] ** -0.5
         bias = by_age + _hiding(masks.known, 2).to(query.dtype)[:, :, None]
+        # In the memories' precision: they are by far the largest here, and are kept smaller where memory is short.
+        query, bias = query.to(key.dtype), bias.to(key.dtype)
         attended = attend(query.flatten(0, 1)[:, :, None], key, value, bias.flatten(0, 1)[:, :, None])
-        return own.out_proj(attended.flatten(1).unflatten(0, x.shape[:2]))
+        return own.out_proj(attended.flatten(1).unflatten(0, x.shape[:2]).to(x.dtype))
 
     def _from_clicks(self, x: Tensor, positions: Tensor, clicks: SparseMemory, ages: Tensor) -> Tensor:
         """The image looks at the clicks, after they have looked at each other: (B, g^3, C) to the same shape."""

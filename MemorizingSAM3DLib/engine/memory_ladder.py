@@ -1,0 +1,131 @@
+"""What is given up, step by step, when memory runs out, so that a session goes on; and the words that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from .device_memory import DeviceMemory, Shortage
+from .errors import EngineError
+from .runtime import Runtime
+
+SMALL_BANK = 16  # interactions: the bank's first allocation
+
+T = TypeVar("T")
+
+
+class MemoryExhaustedError(EngineError):
+    """Nothing is left to give up. The edit failed and changed nothing."""
+
+
+class Rung(Enum):
+    """A step of the ladder, and what the user is told of it. In the order in which they are taken."""
+
+    CACHE = "encoded parts of the scan were dropped"
+    BANK = f"only the last {SMALL_BANK} clicks of a segment are remembered"
+    HALF = "remembered clicks are kept in half precision"
+    CPU = "everything is computed on the CPU now, which is slower"
+
+
+class Yielding(Protocol):
+    """What can give up memory: a predictor."""
+
+    runtime: Runtime
+
+    def drop_crops(self) -> None:
+        """Lets go of all that can be computed again."""
+        ...
+
+    def shrink_bank(self, size: int) -> bool:
+        """Hears no more than so many past interactions; False when that is so already."""
+        ...
+
+    def halve_memories(self) -> bool:
+        """Keeps past interactions in half precision; False when they are, or there are none to come."""
+        ...
+
+    def move_to(self, runtime: Runtime) -> None:
+        """Computes there from now on."""
+        ...
+
+
+class MemoryLadder:
+    """Computes again, with less, what failed for want of memory.
+
+    What is computed must be free of side effects when it fails: it is done anew, once after each rung. Prompts, history
+    and masks are on the host, as values, and no rung touches them.
+
+    Args:
+        predictor: gives up memory. device: says what ran out, and frees.
+
+    Attributes:
+        taken: the rungs that were taken so far, each once, in the order of the first time.
+        moved_from: the device that was left, as the user knows it; None: none was.
+    """
+
+    def __init__(self, predictor: Yielding, device: DeviceMemory) -> None:
+        self._predictor, self._device = predictor, device
+        self.taken: tuple[Rung, ...] = ()
+        self.moved_from: str | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """What was given up, in plain words that stay; None: nothing was."""
+        taken = self.taken
+        if not taken:
+            return None
+        name = self.moved_from or self._predictor.runtime.name
+        done = "; ".join(rung.value for rung in taken)
+        return f"The memory of {name} ran out, and the work goes on with less: {done}. {self._remedy}"
+
+    @property
+    def _remedy(self) -> str:
+        if self.moved_from:
+            return "To go back, close other programs that use the GPU, and start again."
+        return "Close other programs to have more."
+
+    def run(self, compute: Callable[[], T]) -> T:
+        """What ``compute`` gives, if need be on a lower rung.
+
+        Raises:
+            MemoryExhaustedError: it fails on the last one, too.
+        """
+        rungs = iter(Rung)
+        while True:
+            try:
+                return compute()
+            except Exception as error:
+                shortage = self._device.shortage(error)
+                if shortage is None:
+                    raise
+            # Out here, where the error is gone: its frames hold the very tensors that are to be freed.
+            while not self._take(next(rungs, None), shortage):
+                pass
+
+    def _take(self, rung: Rung | None, shortage: Shortage) -> bool:
+        """Takes a rung; False where there is nothing to gain on it."""
+        predictor = self._predictor
+        if rung is None:
+            whose = "The computer's memory" if shortage == "host" else f"The memory of {predictor.runtime.name}"
+            raise MemoryExhaustedError(
+                f"{whose} is full. The last edit was not made.",
+                "Close other programs and try again, or crop the scan (Slicer's 'Crop Volume' module).",
+            )
+        if rung is Rung.CACHE:
+            predictor.drop_crops()
+        elif rung is Rung.BANK and not predictor.shrink_bank(SMALL_BANK):
+            return False
+        elif rung is Rung.HALF and not predictor.halve_memories():
+            return False
+        elif rung is Rung.CPU:
+            # A full host has no room for what a GPU holds.
+            other = self._device.fallback(predictor.runtime) if shortage == "device" else None
+            if other is None:
+                return False
+            self.moved_from = predictor.runtime.name
+            predictor.move_to(other)
+        self._device.free_cache()
+        if rung not in self.taken:
+            self.taken = (*self.taken, rung)
+        return True
