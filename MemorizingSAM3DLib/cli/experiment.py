@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from .experiments import finished, note_done, numbers_of
+
 if TYPE_CHECKING:
     from ..learning.mais_arms import Arm, TrainingPlan
 
-_DONE = "done.json"
 _TITLES = {
     "fractions": "With and without interaction memory, by how many cases were trained on",
     "bank-sizes": "Interaction memory: how many past interactions are heard",
@@ -26,9 +27,11 @@ def register(app: typer.Typer) -> None:
     """Adds the group to the program."""
     group = typer.Typer(no_args_is_help=True, help="Repeat published experiments: trainings, evaluations, tables.")
     from .experiment_cases import cases_experiment
+    from .experiment_model import model_experiment
 
     group.command("mais")(mais)
     group.command("cases")(cases_experiment)
+    group.command("model")(model_experiment)
     app.add_typer(group, name="experiment")
 
 
@@ -134,45 +137,6 @@ def mais(
         if name == BANK_SIZES and not train_each:
             remarks.append(f"One training for N = {max(sizes)}; only so many of its memories are heard.")
         _compare(out, name, arms, shown, remarks, seed, console)
-
-
-def numbers_of(text: str, option: str, most: int) -> list[int]:
-    """Numbers of 1 to `most`, in order, each once.
-
-    Raises:
-        typer.BadParameter: they are none.
-    """
-    try:
-        numbers = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        numbers = [0]
-    if numbers[0] < 1 or numbers[-1] > most:
-        raise typer.BadParameter(f"{text} are no numbers of 1 to {most}, separated by commas.", param_hint=option)
-    return numbers
-
-
-def finished(folder: Path, plan: dict[str, Any]) -> bool:
-    """Whether a part is done; refuses a folder where it was done in another way.
-
-    Raises:
-        DataError: other options.
-    """
-    from ..learning.manifest import DataError
-
-    path = folder / _DONE
-    if not path.exists():
-        return False
-    if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(plan, default=str)):
-        raise DataError(f"{folder} was made with other options.", "Give the same ones as before, or another --out.")
-    return True
-
-
-def note_done(folder: Path, plan: dict[str, Any]) -> None:
-    """Notes that a part is done, and how."""
-    from ..learning.report import replacing
-
-    with replacing(folder / _DONE) as partial:
-        partial.write_text(json.dumps(plan, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def _of_training(budget: Budget) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from .case_memory_options import layers_of
-from .experiment import finished, note_done, numbers_of
+from .experiments import finished, note_done, numbers_of
 
 if TYPE_CHECKING:
     from ..learning.case_arms import CaseArm

@@ -21,6 +21,7 @@ INSTEAD: dict[str, dict[str, str] | None] = {
     "evaluate": {"--clicks": "1", "--labels-per-case": "1", "--model": SMALL_MODEL},
     "experiment cases": None,
     "experiment mais": None,
+    "experiment model": None,
     "benchmark encode": None,
     "benchmark click": None,
     "benchmark knn": {"--vectors": "100", "--width": "16", "--repeats": "1"},

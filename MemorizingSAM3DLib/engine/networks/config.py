@@ -144,15 +144,16 @@ class NetworkConfig:
                 self.attention == "sparse" and min(stride for _, stride in self.segments) > self.heads
             ),
         }
-        # A published network upscales twice; the native one three times, beside a stem that halves the crop four times.
+        # A published network upscales twice; the native one three times, beside a stem, if any, that halves the crop
+        # four times.
         if self.published:
             contradictions["a published network has no stem and upscales twice"] = (
                 len(self.stem_channels) or len(self.upscale_channels) != 2
             )
         else:
-            contradictions["a native network has patches of 16, three stem and three upscaling steps"] = (
+            contradictions["a native network has patches of 16, three stem (or none) and three upscaling steps"] = (
                 self.patch_size != 16
-                or len(self.stem_channels) != 3
+                or len(self.stem_channels) not in (0, 3)
                 or len(self.upscale_channels) != 3
                 or len(self.refine_blocks) != 3
             )

@@ -138,8 +138,9 @@ class UpscaleBlock(nn.Module):
         self.up = nn.ConvTranspose3d(inside, outside, 2, stride=2)
         self.refine = nn.Sequential(*(ConvBlock(outside, outside) for _ in range(blocks)))
 
-    def forward(self, x: Tensor, skip: Tensor, prompt: Tensor) -> Tensor:
-        return self.refine(self.up(x) + skip + prompt)
+    def forward(self, x: Tensor, skip: Tensor | None, prompt: Tensor) -> Tensor:
+        x = self.up(x) + prompt if skip is None else self.up(x) + skip + prompt
+        return self.refine(x)
 
 
 class NativeMaskDecoder(nn.Module):
@@ -168,7 +169,8 @@ class NativeMaskDecoder(nn.Module):
             bias = torch.zeros_like(real, dtype=tokens.dtype).masked_fill(~real, float("-inf"))[:, None, None]
         image = features.embedding + prompts.dense
         tokens, x = self.transformer(image, positional_encoding.expand_as(image), tokens, bias)
-        for block, skip, prompt in zip(self.upscaling, reversed(features.skips), reversed(prompts.maps), strict=True):
+        skips = features.skips or (None,) * len(self.upscaling)  # a network may do without a stem
+        for block, skip, prompt in zip(self.upscaling, reversed(skips), reversed(prompts.maps), strict=True):
             x = block(x, skip, prompt)
         weights, offset = self.hyper(tokens[:, 0]).split([x.shape[1], 1], dim=1)
         logits = (weights[:, None] @ x.flatten(2)).unflatten(2, x.shape[2:])

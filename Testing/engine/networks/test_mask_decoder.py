@@ -150,6 +150,15 @@ def test_every_skip_and_every_prompt_map_reaches_the_logits(a_native_decoder):
             assert (changed - logits).abs().max() > 1e-4
 
 
+@torch.no_grad()
+def test_without_a_stem_tokens_and_prompts_alone_make_the_mask(a_native_decoder):
+    features, encoding, prompts = native_inputs([True])
+    silent = features._replace(skips=tuple(torch.zeros_like(skip) for skip in features.skips))
+    torch.testing.assert_close(
+        a_native_decoder(features._replace(skips=()), encoding, prompts), a_native_decoder(silent, encoding, prompts)
+    )
+
+
 def test_gradients_reach_every_parameter_of_the_native_decoder(a_native_decoder):
     a_native_decoder(*native_inputs([True, True])).square().mean().backward()
     for name, parameter in a_native_decoder.named_parameters():
