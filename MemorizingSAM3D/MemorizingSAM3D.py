@@ -229,8 +229,13 @@ class MemorizingSAM3DTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
+        from MemorizingSAM3DLib.installation.condition import examine
+        from MemorizingSAM3DLib.installation.this_python import ThisPython
         from MemorizingSAM3DLib.scene.self_test import runScenarios
 
+        missing = [state.name for state in examine(ThisPython()) if not state.is_ready]
+        if missing:
+            self.skipTest(f"{', '.join(missing)}: not installed. Open the module, choose Install, then test again.")
         self.setUp()
         logic = MemorizingSAM3DLogic()
         try:

@@ -96,6 +96,7 @@ def add(
     mask: Annotated[Path, typer.Option(help="Its label map or binary mask, on the same grid.")],
     structure: Annotated[str, typer.Option(help="The structure's name. Nothing of the patient belongs into it.")] = "",
     label: Annotated[int | None, typer.Option(help="Of a label map. Default: everything that is not zero.")] = None,
+    modality: Annotated[str | None, typer.Option(help="CT, MR, ... when the file does not say it.")] = None,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
 ) -> None:
@@ -112,7 +113,7 @@ def add(
     from .predictors import load_predictor
 
     console = Console(highlight=False)
-    volume, labels = Volume.from_file(scan), Volume.from_file(mask)
+    volume, labels = Volume.from_file(scan, modality), Volume.from_file(mask)
     if volume.shape != labels.shape or abs(volume.ijk_to_ras - labels.ijk_to_ras).max() > 1e-2:
         raise VolumeError(f"{mask} lies on another grid than {scan}.", "Resample it to the scan first.")
     predictor = load_predictor(model, device, console)

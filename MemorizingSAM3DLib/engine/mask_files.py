@@ -45,7 +45,7 @@ def check_folder(folder: Path) -> None:
         ) from error
 
 
-def write_mask(mask: np.ndarray, volume: Volume, path: Path, name: str = "Segment") -> None:
+def write_mask(mask: np.ndarray, volume: Volume, path: str | Path, name: str = "Segment") -> None:
     """Writes a mask on the scan's grid; whole or not at all.
 
     Args:
@@ -54,6 +54,7 @@ def write_mask(mask: np.ndarray, volume: Volume, path: Path, name: str = "Segmen
     Raises:
         OutputError: see :func:`check_mask_file`; the disk is full.
     """
+    path = Path(path)
     check_mask_file(path)
     image = sitk.GetImageFromArray(np.asarray(mask, dtype=np.uint8))
     image.CopyInformation(volume.to_sitk())

@@ -58,13 +58,14 @@ def make_manifest(
 
 
 def write_manifest(path: Path, entries: list[Entry]) -> None:
-    """Writes a manifest whole or not at all.
+    """Writes a manifest whole or not at all; makes its folder.
 
     Raises:
         OutputError: it cannot be written.
     """
     partial = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:

@@ -45,7 +45,7 @@ def is_pack(path: Path) -> bool:
 
 def write_pack(folder: Path, entries: Sequence[Entry], path: Path, noise_steps: float = 1.0,
                progress: Progress | None = None) -> None:  # fmt: skip
-    """Packs cases; a file that was there survives any failure.
+    """Packs cases, in a folder that is made if need be; a file that was there survives any failure.
 
     Args:
         folder: of the manifest. noise_steps: see :meth:`.Companding.of`.
@@ -55,6 +55,7 @@ def write_pack(folder: Path, entries: Sequence[Entry], path: Path, noise_steps: 
     """
     partial = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
             index: list[dict[str, Any]] = []
             for number, entry in enumerate(entries):

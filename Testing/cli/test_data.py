@@ -27,7 +27,7 @@ def an_nnunet_folder(tmp_path):
 
 
 def test_a_folder_of_nnunet_becomes_a_manifest_and_a_pack(tmp_path):
-    manifest, pack = tmp_path / "manifest.json", tmp_path / "train.pack"
+    manifest, pack = tmp_path / "new" / "manifest.json", tmp_path / "packs" / "train.pack"
     result = run("manifest", an_nnunet_folder(tmp_path), "--licence", "CC BY 4.0", "--out", manifest)
     assert result.exit_code == 0, result.output
     assert "2 train, 1 val; CT" in result.output

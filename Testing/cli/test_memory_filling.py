@@ -84,6 +84,12 @@ def test_a_finished_structure_is_added_once(tmp_path, a_model, a_case):
         assert b"jane" not in path.read_bytes().lower() and b"scan.nii" not in path.read_bytes()
 
 
+def test_the_kind_of_scan_is_remembered_when_it_is_told(tmp_path, a_model, a_case):
+    assert run("add", tmp_path / "memory", *a_case, "--model", a_model, "--modality", "CT").exit_code == 0
+    (case,) = CaseMemory.open(tmp_path / "memory").cases
+    assert case.facts.modality == "CT"
+
+
 def test_without_a_label_everything_that_is_not_zero_counts(tmp_path, a_model, a_case):
     for options in ((), ("--label", 1)):
         assert run("add", tmp_path / "memory", *a_case, "--model", a_model, *options).exit_code == 0

@@ -4,9 +4,11 @@ import gc
 import subprocess
 import sys
 import textwrap
+import unittest
 import weakref
 
 import numpy as np
+import pytest
 
 from MemorizingSAM3DLib.scene.signals import Signal
 from Testing.harness.application.waiting import processEvents
@@ -208,6 +210,16 @@ def test_slicers_own_test_runs_the_scenarios_of_the_library_on_the_panels_contro
 
     assert ran == [("MemorizingSAM3DTest", controller)]
     assert not controller.isClosed
+
+
+def test_where_packages_are_missing_slicers_own_test_is_skipped_and_says_what_to_do(a_module, monkeypatch):
+    import slicer
+
+    from MemorizingSAM3DLib.installation.this_python import ThisPython
+
+    monkeypatch.setattr(ThisPython, "version", lambda self, package: None)
+    with pytest.raises(unittest.SkipTest, match=r"torch: not installed\. Open the module, choose Install"):
+        slicer.selfTests["MemorizingSAM3D"](msec=1)
 
 
 def test_opening_imports_nothing_that_slicer_does_not_have(tmp_path):
