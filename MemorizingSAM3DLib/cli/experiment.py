@@ -80,6 +80,9 @@ def mais(
     ] = False,
     cases: Annotated[str, typer.Option(help="To train on for bank-sizes and kinds.")] = "100%",
     start: Annotated[str, typer.Option("--from", help="A registered native model or its checkpoint.")] = "native-v2",
+    newest_click: Annotated[
+        bool, typer.Option("--newest-click", help="The network is given the newest click alone, not all so far.")
+    ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 400,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 1,
     window: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 4,
@@ -100,7 +103,8 @@ def mais(
 
     With and without memory are trained alike: same cases, seeds, steps, lengths of sequences, and the decoder tuned
     from the first click on. All datasets are trained together and evaluated apart. Interrupted, the same command goes
-    on; with other options a new --out is needed.
+    on; with other options a new --out is needed. The shipped network is given all clicks so far; --newest-click repeats
+    what MAIS improved on, a network that forgets all clicks but the newest.
 
     [bold]Examples[/bold]
 
@@ -118,6 +122,8 @@ def mais(
     shown, sizes = numbers_of(clicks, "--clicks", 150), numbers_of(bank_sizes, "--bank-sizes", 256)
     require_matplotlib()
     console = Console(highlight=False)
+    if newest_click:
+        start = str(_given_newest_click(start, out))
     budget = Budget(
         manifest, start, datasets, include_nc, shown[-1], steps, batch, min(window, shown[-1]), synthetic, val_cases,
         labels_per_case, minimum_ml, seed, device, threads, training_workers, workers, cache,
@@ -137,6 +143,20 @@ def mais(
         if name == BANK_SIZES and not train_each:
             remarks.append(f"One training for N = {max(sizes)}; only so many of its memories are heard.")
         _compare(out, name, arms, shown, remarks, seed, console)
+
+
+def _given_newest_click(start: str, out: Path) -> Path:
+    """The same network, given the newest click alone; in the experiment's folder."""
+    from ..engine.checkpoints import save_native
+    from .training_runs import native_start
+
+    path = out / "start-newest-click.safetensors"
+    if not path.exists():
+        network, origin = native_start(start)
+        network.config = network.config.with_(click_history=False)
+        out.mkdir(parents=True, exist_ok=True)
+        save_native(network, path, {"from": origin}, "float32")
+    return path
 
 
 def _of_training(budget: Budget) -> dict[str, Any]:
@@ -187,7 +207,7 @@ def _evaluated(out: Path, arm: Arm, budget: Budget) -> None:
 
 def _remark(budget: Budget) -> str:
     return (
-        f"Both are trained from {budget.start} for {budget.steps} steps of {budget.batch} crops (windows of "
+        f"Both are trained from {Path(budget.start).name} for {budget.steps} steps of {budget.batch} crops (windows of "
         f"{budget.window} clicks, sequences of up to {budget.clicks}), then clicked {budget.clicks} times by the "
         "evaluation's rule. In brackets 95 % intervals, cases resampled."
     )

@@ -20,7 +20,7 @@ from ..engine.networks.image_encoder import ImageFeatures
 from ..engine.networks.sam3d import NativeSAM3D
 from .kept_logits import kept_logits
 from .losses import SoftDice
-from .objective import Batch, Objective, mean_dice
+from .objective import Batch, Objective, heard_clicks, mean_dice
 from .remembering import Memory, RememberingSAM3D
 from .sampling import LEAST_CELLS
 from .simulated_user import DeviceUser, HostUser
@@ -137,14 +137,14 @@ class ClickSequence:
         network, options = self.network, self.options
         self._reseed()
         self._user.click(None if self.logits is None else self.logits[:, 0] > 0, self.truth)
-        coords, labels = self._user.prompts()
+        coords, labels = heard_clicks(network.sam3d, self._user)
         if self.logits is None and self.plain is not None:
             new = self.plain.decode(self.features, coords, labels)
         else:
             new = network.decode(self.features, coords, labels, self.logits, self._stack())
         kept = new.float()
         if options.as_session:
-            kept = kept_logits(self.logits, new, coords, labels, network.config.image_size)
+            kept = kept_logits(self.logits, new, *self._user.prompts(), network.config.image_size)
         if remember and network.attention is not None:
             assert self.features.image is not None
             memory = network.memory_of(self.features.image, coords, labels, kept)

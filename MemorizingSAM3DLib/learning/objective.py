@@ -113,7 +113,7 @@ class ClickObjective(Objective):
         for number in range(warm + options.clicks):
             user.click(None if logits is None else logits[:, 0] > 0, truth)
             with torch.set_grad_enabled(number >= warm), self.tokens.watching() if self.tokens else nullcontext():
-                new = self.network.decode(features, *user.prompts(), logits)
+                new = self.network.decode(features, *heard_clicks(self.network, user), logits)
             if number >= warm:
                 cost = self.loss(new, targets, usable)
                 if self.tokens:
@@ -134,6 +134,12 @@ def simulated_user(batch: Batch, seed: int, on_device: bool,
         return HostUser(generators, scale), generators
     generator = torch.Generator(batch.targets.device).manual_seed(int(generators[0].integers(2**31)))
     return DeviceUser(generator, scale), generators
+
+
+def heard_clicks(network: SAM3D, user: SimulatedUser) -> tuple[Tensor, Tensor]:
+    """The clicks that a network is given: coords (B, N, 3) and labels (B, N), all so far or the newest one."""
+    coords, labels = user.prompts()
+    return (coords, labels) if network.uses_click_history else (coords[:, -1:], labels[:, -1:])
 
 
 def initial_logits(targets: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:

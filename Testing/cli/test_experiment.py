@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from MemorizingSAM3DLib.benchmarks import interaction_cost
-from MemorizingSAM3DLib.engine.checkpoints import save_native
+from MemorizingSAM3DLib.engine.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.cli.test_train import run
 from Testing.engine.small_networks import SMALL_NATIVE
@@ -44,6 +44,17 @@ def test_each_table_is_written_and_what_is_finished_is_not_done_again(tmp_path, 
     assert again.exit_code == 0 and "Training" not in again.output and "Evaluating" not in again.output
     other = mais("--table", "bank-sizes", "--bank-sizes", "1,60", "--steps", 2)
     assert other.exit_code == 1 and "made with other options" in other.output
+
+
+def test_both_arms_can_be_given_the_newest_click_alone(tmp_path, mais):
+    result = mais("--table", "fractions", "--fractions", "100%", "--newest-click")
+    assert result.exit_code == 0, result.output
+    assert "Both are trained from start-newest-click.safetensors" in (tmp_path / "out" / "fractions.md").read_text()
+    for arm in ("without", "both-60"):
+        facts = json.loads((tmp_path / "out" / "trainings" / f"cases-100pc-{arm}" / "run.json").read_text())
+        assert facts["from"]["file"] == "start-newest-click.safetensors"
+    trained = load(tmp_path / "out" / "trainings" / "cases-100pc-without" / "model.safetensors")
+    assert not trained.network.uses_click_history
 
 
 def test_time_that_is_up_ends_the_command_and_the_same_one_goes_on(tmp_path, mais):

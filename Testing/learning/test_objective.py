@@ -42,6 +42,15 @@ def test_each_decoding_hears_one_click_more_and_the_last_logits(monkeypatch):
     assert torch.equal(seen[2][0][:, :2], seen[1][0])
 
 
+def test_a_network_without_click_history_hears_the_newest_click_of_each_decoding(monkeypatch):
+    objective = ClickObjective(a_network(), ClickOptions(clicks=3, warm_start=0, initial_mask=0), 0)
+    all_clicks = heard(objective, a_batch(0), monkeypatch)
+    objective.network.config = objective.network.config.with_(click_history=False)
+    newest = heard(objective, a_batch(0), monkeypatch)
+    assert [coords.shape[1] for coords, _, _ in newest] == [1, 1, 1]
+    assert torch.equal(newest[0][0], all_clicks[0][0])
+
+
 def test_trained_clicks_reach_the_ten_of_the_evaluation(monkeypatch):
     objective = ClickObjective(a_network(), ClickOptions(warm_start=1, initial_mask=0), 0)
     batch = a_batch(0)

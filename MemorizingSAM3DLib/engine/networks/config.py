@@ -40,6 +40,8 @@ class NetworkConfig:
         upscale_channels: channels while upscaling; each entry doubles the resolution of the embedding grid.
         refine_blocks: native only: convolutional blocks after each of those steps; those at the coarse ones let a
             click reach far.
+        click_history: native only: the network is given all clicks so far. Else the newest one, as published networks
+            are; then what earlier ones said is left to the previous logits, and to an interaction memory.
     """
 
     family: Family
@@ -63,6 +65,7 @@ class NetworkConfig:
     stem_channels: tuple[int, ...] = ()
     upscale_channels: tuple[int, ...] = (96, 48)
     refine_blocks: tuple[int, ...] = ()
+    click_history: bool = True
 
     @property
     def grid(self) -> int:
@@ -125,6 +128,7 @@ class NetworkConfig:
             isinstance(pair, tuple) and len(pair) == 2 and all(_is_number(number, 1, tokens) for number in pair)
             for pair in pairs
         )
+        _check("click_history", self.click_history, isinstance(self.click_history, bool), "true or false")
         _check("segments", pairs, fits, f"1 to 16 pairs of 1 to {tokens} tokens")
 
     def _check_agreement(self) -> None:

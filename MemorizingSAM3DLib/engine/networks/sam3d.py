@@ -54,22 +54,24 @@ class NativeSAM3D(nn.Module):
 
     @property
     def uses_click_history(self) -> bool:
-        """Trained on all clicks so far, and the previous logits."""
-        return True
+        """Trained on all clicks so far, and the previous logits; on the newest click alone, where it was chosen so."""
+        return self.config.click_history
 
     def encode(self, image: Tensor, guest: AttentionGuest | None = None) -> ImageFeatures:
         """(B, 1, S, S, S) normalised crops -> features. A guest takes part in the encoder's attention."""
         return self.image_encoder.encode(image, guest)
 
-    def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
+    def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None,
+               padding: bool | None = None) -> Tensor:  # fmt: skip
         """Logits (B, 1, m, m, m) after the given clicks.
 
         Args:
             coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
             logits: the previous logits (B, 1, m, m, m), or None at the first click.
+            padding: whether some labels are -1; None: see :meth:`NativePromptEncoder.forward`.
         """
         assert features.image is not None
-        prompts = self.prompt_encoder(coords, labels, features.image, logits)
+        prompts = self.prompt_encoder(coords, labels, features.image, logits, padding)
         return self.mask_decoder(features, self.prompt_encoder.dense_positional_encoding(), prompts)
 
 

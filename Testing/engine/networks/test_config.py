@@ -71,6 +71,7 @@ def test_a_configuration_survives_json(config):
         ({"attention_from": -1}, "attention_from"),
         ({"embedding_channels": 250}, "embedding's channels"),
         ({"decoder_heads": 48}, "decoder's heads"),
+        ({"click_history": 1}, "click_history = 1, not true or false"),
     ],
 )
 def test_a_configuration_out_of_range_is_refused_and_the_field_named(changes, message):

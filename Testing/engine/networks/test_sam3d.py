@@ -106,6 +106,7 @@ def test_published_networks_take_zeros_for_the_logits_before_the_first_click():
 
 def test_only_native_networks_were_trained_on_the_whole_history():
     assert build_network(NATIVE).uses_click_history
+    assert not build_network(NATIVE.with_(click_history=False)).uses_click_history
     assert not build_network(SMALL_SAM_MED3D).uses_click_history
 
 
