@@ -43,7 +43,7 @@ def measure_case_memory(predictor: Predictor, blocks: Sequence[int], neighbours:
     network, device = predictor.network, predictor.runtime.device
     crop = torch.randn(1, 1, *(predictor.crop_size,) * 3, generator=torch.Generator().manual_seed(0)).to(device)
     with tempfile.TemporaryDirectory() as folder:
-        memory = _memory(Path(folder) / "attended", case_layout(network.config, blocks), network, ATTENDED, rng)
+        memory = made_memory(Path(folder) / "attended", case_layout(network.config, blocks), network, ATTENDED, rng)
         attention = attention_to(memory, network, blocks, neighbours=neighbours)
         attention.refresh()
 
@@ -61,14 +61,12 @@ def measure_case_memory(predictor: Predictor, blocks: Sequence[int], neighbours:
         plain, attending = (statistics.median(column) for column in zip(*times, strict=True))
         with torch.inference_mode():
             features = network.encode(crop)
-        facts = CropFacts.of(features)
-        layout, local = (np.zeros_like(part) for part in facts)
-        calibration = Calibration(layout, local, np.ones_like(local), 1.0, -2.0)  # believes anything
+        calibration = believing(features)
         recall_ms = {}
         for size in sizes:
-            asked = _memory(Path(folder) / str(size), case_layout(network.config), network, size, rng)
+            asked = made_memory(Path(folder) / str(size), case_layout(network.config), network, size, rng)
             recall = CaseRecall(asked, calibration)
-            spent = [_first_click(recall, features, predictor.output_size) for _ in range(repeats + 1)]
+            spent = [first_question(recall, features, predictor.output_size) for _ in range(repeats + 1)]
             recall_ms[str(size)] = round(statistics.median(spent[1:]), 2)
     return {
         "plain_ms": round(plain, 2),
@@ -78,7 +76,15 @@ def measure_case_memory(predictor: Predictor, blocks: Sequence[int], neighbours:
     }
 
 
-def _first_click(recall: CaseRecall, features: Any, cells: int) -> float:
+def believing(features: Any) -> Calibration:
+    """A calibration for crops like this, which believes any case."""
+    facts = CropFacts.of(features)
+    layout, local = (np.zeros_like(part) for part in facts)
+    return Calibration(layout, local, np.ones_like(local), 1.0, -2.0)
+
+
+def first_question(recall: CaseRecall, features: Any, cells: int) -> float:
+    """Milliseconds of what a first click asks: neighbours, shapes, box and prior on so many cells."""
     start = time.perf_counter()
     found = recall.recollect(features, (0.0, 0.0, 0.0))
     assert found is not None
@@ -87,7 +93,8 @@ def _first_click(recall: CaseRecall, features: Any, cells: int) -> float:
     return (time.perf_counter() - start) * 1000
 
 
-def _memory(path: Path, layout: CaseLayout, network: Any, cases: int, rng: np.random.Generator) -> CaseMemory:
+def made_memory(path: Path, layout: CaseLayout, network: Any, cases: int, rng: np.random.Generator) -> CaseMemory:
+    """A case memory of random numbers, in a new folder."""
     memory = CaseMemory.create(path, layout, encoder_fingerprint(network))
     for _ in range(cases):
         arrays = {}

@@ -1,88 +1,215 @@
-"""Time from a point to the segment in the scene, on a scan of a hospital's size."""
+"""A click, once its crop is encoded: in the network, in the engine, and in a real scene; with classic tools beside."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
-from ..engine.predictor import Predictor
+from ..engine.geometry import paste_logits, refined_logits
+from ..engine.networks.config import NetworkConfig
+from ..engine.networks.sam3d import PublishedSAM3D
+from ..learning.baselines import Baseline, BaselineError, classic_baselines
+from . import made_scans
+from .contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
+from .literal import literal_decode
+from .made_networks import Size, an_image, config_of
+from .made_scans import a_volume, organ_box, some_clicks
+from .made_scene import scan_node
+from .predictors import PublishedWay, organ_crop, predictor_of
+from .roofline import counted, device_group
 
-SHAPE = (200, 512, 512)
-SPACING_MM = (0.7, 0.7, 1.5)
-ORGAN_RADII_MM = np.array([45.0, 35.0, 40.0])
-MEDIAN_MS = 250.0
-FIRST_MS = 5000.0
+OURS = "ours"
+_CLASSIC = ("grow_from_seeds", "random_walker", "confidence_connected")
+_TITLES = {"grow_from_seeds": "Grow from seeds (GrowCut)", "random_walker": "random walker",
+           "confidence_connected": "confidence connected"}  # fmt: skip
+CLICKS = 5
 
 
-def a_scan(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A CT of 512 x 512 x 200 voxels: a body with an organ of 90 x 70 x 80 mm in its middle, and noise.
+def click_part(setting: Setting) -> Part:
+    """All groups of a click."""
+    return Part("click", "A click on a cached crop", [
+        device_group(setting), decode_group(setting), engine_group(setting), scene_group(setting)
+    ])  # fmt: skip
 
-    Returns:
-        voxels (K, J, I) int16, HU; IJK-to-RAS matrix (4, 4), the organ's centre at the origin.
-    """
-    matrix = np.diag([*SPACING_MM, 1.0])
-    matrix[:3, 3] = -(np.array(SHAPE[::-1]) - 1) / 2 * SPACING_MM
-    k, j, i = (
-        ((np.arange(n, dtype=np.float32) - (n - 1) / 2) * mm) for n, mm in zip(SHAPE, SPACING_MM[::-1], strict=True)
+
+def decode_group(setting: Setting) -> Group:
+    """The network alone."""
+    sizes: dict[str, Size] = {"shipped network, 5 clicks": "shipped", "student": "student", "teacher": "teacher"}
+    contenders = [Contender(name, decode, {"size": size}) for name, size in sizes.items()]
+    contenders.append(Contender("student, published arithmetic", decode, {"size": "student", "literal": True}))
+    wanted = {"student": Wanted(most_ms=0.35 if setting.on_gpu else 25)}
+    remark = "Published networks hear the newest click and the logits so far, the shipped one all clicks."
+    return Group("The network decodes a click", contenders, "student", wanted, remark=remark)
+
+
+def decode(setting: Setting, size: Size, literal: bool = False, config: NetworkConfig | None = None) -> Job:
+    """Prompt encoder and mask decoder on a crop that is encoded, with random weights."""
+    predictor = predictor_of(setting, config=config or config_of(size))
+    network, runtime = predictor.network, predictor.runtime
+    device, own = runtime.device, network.config
+    with torch.inference_mode(), runtime.autocast():
+        features = network.encode(an_image(own).to(device))
+    count = CLICKS if network.uses_click_history else 1
+    coords = torch.linspace(0.2, 0.8, count)[None, :, None].expand(-1, -1, 3).mul(own.image_size).to(device)
+    labels = torch.ones(1, count, dtype=torch.long, device=device)
+    previous = torch.zeros(1, 1, *[own.output_size] * 3, device=device)
+
+    def run() -> torch.Tensor:
+        with torch.inference_mode(), runtime.autocast():
+            if literal:
+                assert isinstance(network, PublishedSAM3D)
+                return literal_decode(network, features.embedding, coords, labels, previous)
+            if predictor.graphs is not None:
+                return predictor.graphs.decode(network, features, coords, labels, previous)
+            return network.decode(features, coords, labels, previous)
+
+    weights = [*network.prompt_encoder.parameters(), *network.mask_decoder.parameters()]
+    moved = [*weights, features.embedding, *features.skips, previous, previous]
+    # What was made in inference mode cannot be used where gradients are on, as they are for the count.
+    image = None if features.image is None else features.image.clone()
+    skips = tuple(part.clone() for part in features.skips)
+    copied = features._replace(embedding=features.embedding.clone(), skips=skips, image=image)
+
+    def run_counted() -> object:
+        with runtime.autocast():
+            return network.decode(copied, coords, labels, previous)
+
+    return Job(run, facts=counted(run_counted, moved, runtime.precision))
+
+
+def engine_group(setting: Setting) -> Group:
+    """From the click to the mask on the scan's grid."""
+    contenders = [
+        Contender(OURS, engine_click),
+        Contender("ours, 10 remembered clicks", engine_click, {"remembered": 10}),
+        Contender("ours, encoding at every click", engine_click, {"reencode": True}),
+        Contender("published way, student", published_click, {"size": "student"}),
+        Contender("published way, teacher", published_click, {"size": "teacher"}),
+        *(Contender(_TITLES[name], classic_click, {"tool": name}) for name in _CLASSIC),
+    ]
+    wanted = {OURS: Wanted(most_ms=1, most_gpu_bytes=0.4e9) if setting.on_gpu else Wanted(most_ms=100)}
+    remark = (
+        f"The same {CLICKS} clicks on a made-up scan of {scan_size()} voxels; the published way encodes at every "
+        "click, with the literal arithmetic; classic tools compute from all clicks."
     )
-    in_plane = i[None, None, :] ** 2 / 160**2 + j[None, :, None] ** 2 / 120**2
-    voxels = np.where(in_plane < 1, 40, -1000).astype(np.int16) + np.zeros(SHAPE, np.int16)
-    rr, ra, rs = ORGAN_RADII_MM.tolist()
-    organ = i[None, None, :] ** 2 / rr**2 + j[None, :, None] ** 2 / ra**2 + k[:, None, None] ** 2 / rs**2 < 1
-    voxels[organ] = 130
-    voxels += np.random.default_rng(seed).normal(0, 12, SHAPE).astype(np.int16)
-    return voxels, matrix
+    return Group("A click in the engine, until the mask on the scan's grid", contenders, OURS, wanted, remark=remark)
 
 
-def measure_clicking(predictor: Predictor, clicks: int, progress: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Places points in a real scene: the first on a fresh scan, then corrections inside the same crop.
+def engine_click(setting: Setting, remembered: int | None = None, reencode: bool = False, clicks: int = CLICKS) -> Job:
+    """Logits of the organ's crop, pasted into its box; with an interaction memory, the click is remembered, too.
 
     Args:
-        clicks: points after the first, positive inside and negative outside of the organ in turn.
-        progress: called after each point.
-
-    Returns:
-        A JSON-ready report: milliseconds to take the scan, of the first point, and of each later one; a point's time
-        runs from the control point's placement until the segment in the scene is written.
+        remembered: clicks that are heard. clicks: how many were made in all.
     """
-    import slicer
+    predictor = predictor_of(setting, remembered=remembered, reencode=reencode)
+    volume = a_volume()
+    predictor.set_volume(volume)
+    grid, box = organ_crop(predictor), organ_box(volume)
+    asked = [click for click in some_clicks(clicks) if grid.contains(click.ras)]
+    memories: Any = ()
+    previous = predictor.logits(grid, asked[:1], None)
+    for click in some_clicks(remembered or 0, seed=2):
+        memories = predictor.remember(grid, click, previous, memories)
 
+    def run() -> np.ndarray:
+        logits = predictor.logits(grid, asked, previous, memories)
+        if remembered is not None:
+            predictor.remember(grid, asked[-1], logits, memories)
+        return paste_logits(refined_logits(logits), grid, volume, box)[1] > 0
+
+    return Job(run)
+
+
+def published_click(setting: Setting, size: Size, config: NetworkConfig | None = None) -> Job:
+    """The newest click by the published way."""
+    way = PublishedWay(setting, config or config_of(size), a_volume())
+    clicks = some_clicks(CLICKS)
+    previous, _ = way.click(clicks[0], None)
+    return Job(lambda: way.click(clicks[-1], previous))
+
+
+def classic_click(setting: Setting, tool: str) -> Job:
+    """A classic tool's mask from all clicks."""
+    baseline, volume, clicks = classic(tool), a_volume(), some_clicks(CLICKS)
+    return Job(lambda: baseline.segment(volume, clicks))
+
+
+def classic(tool: str) -> Baseline:
+    """A classic tool by its name.
+
+    Raises:
+        UnavailableError: it needs a package that is missing.
+    """
+    from ..scene.grow_from_seeds import GrowFromSeeds
+
+    baseline = next(one for one in (GrowFromSeeds(), *classic_baselines()) if one.name == tool)
+    try:
+        baseline.require()
+    except BaselineError as error:
+        raise UnavailableError(error.problem, error.remedy) from error
+    return baseline
+
+
+def scene_group(setting: Setting) -> Group:
+    """From the point that is placed to the segment in the scene."""
+    contenders = [
+        Contender(OURS, scene_click),
+        Contender("ours, encoding at every click", scene_click, {"reencode": True}),
+        *(Contender(_TITLES[name], classic_scene_click, {"tool": name}) for name in _CLASSIC),
+    ]
+    wanted = {OURS: Wanted(most_ms=50 if setting.on_gpu else 250)}
+    remark = (
+        f"Corrections on a scan of {scan_size()} voxels, in slicer-core's MRML; clicks that need another crop left out."
+    )
+    return Group("A point placed, until the segment in the scene is written", contenders, OURS, wanted, remark=remark)
+
+
+def scene_click(setting: Setting, reencode: bool = False) -> Job:
+    """Another point each time, as a user corrects; after 20 the segment starts anew. Re-encoding, all count."""
+    volume_node = scan_node()
     from ..scene.clicked_segment import ClickedSegment
-    from ..scene.headless import bootScene
 
-    bootScene()
-    voxels, matrix = a_scan()
-    volume_node = slicer.util.addVolumeFromArray(voxels, matrix, "benchmark scan")
-    start = time.perf_counter()
-    segment = ClickedSegment(volume_node, predictor, name="Organ")
-    loading = (time.perf_counter() - start) * 1000
-    times, encoded = [], []
-    rng = np.random.default_rng(1)
-    for number in range(clicks + 1):
-        direction = rng.normal(size=3)
-        direction /= np.linalg.norm(direction)
-        positive = number % 2 == 0
-        place = np.zeros(3) if number == 0 else direction * ORGAN_RADII_MM * (0.85 if positive else 1.2)
-        before = predictor.encodes
-        start = time.perf_counter()
-        segment.place(place.tolist(), positive)
-        times.append((time.perf_counter() - start) * 1000)
-        encoded.append(predictor.encodes - before)
-        progress()
-    cached = [ms for ms, count in zip(times[1:], encoded[1:], strict=True) if count == 0]
-    return {
-        "device": predictor.runtime.description,
-        "scan": list(SHAPE),
-        "take_scan_ms": round(loading, 1),
-        "first_ms": round(loading + times[0], 1),
-        "first_encodes": encoded[0],
-        "cached_clicks": len(cached),
-        "cached_median_ms": round(statistics.median(cached), 1) if cached else None,
-        "cached_worst_ms": round(max(cached), 1) if cached else None,
-        "later_ms": [round(ms, 1) for ms in times[1:]],
-        "bars": {"first_ms": FIRST_MS, "cached_median_ms": MEDIAN_MS},
-    }
+    predictor = predictor_of(setting, reencode=reencode)
+    clicks = some_clicks(20)
+    state: dict[str, Any] = {"number": len(clicks)}
+
+    def prepare() -> None:
+        if state["number"] >= len(clicks):
+            state["segment"] = ClickedSegment(volume_node, predictor, name="Organ")
+            state["segment"].place(clicks[0].ras)
+            state["number"] = 1
+        state["encodes"] = predictor.encodes
+
+    def run() -> None:
+        click = clicks[state["number"]]
+        state["number"] += 1
+        state["segment"].place(click.ras, click.positive)
+
+    return Job(run, prepare, counts=lambda: reencode or predictor.encodes == state["encodes"])
+
+
+def classic_scene_click(setting: Setting, tool: str) -> Job:
+    """A classic tool's mask of one click more, written into a segment."""
+    volume_node = scan_node()
+    from ..scene.segments import SegmentWriter, addSegment, createSegmentation
+    from ..scene.volumes import volumeFromNode
+
+    baseline = classic(tool)
+    volume = volumeFromNode(volume_node)
+    segmentation = createSegmentation(volume_node, "Organ")
+    writer = SegmentWriter(segmentation, addSegment(segmentation, "Organ"), volume_node)
+    clicks = some_clicks(20)
+    state = {"number": 0}
+
+    def run() -> None:
+        state["number"] = state["number"] % (len(clicks) - 1) + 1
+        writer.write(baseline.segment(volume, clicks[: state["number"] + 1]))
+
+    return Job(run, prepare=lambda: None)
+
+
+def scan_size() -> str:
+    """Of the scan that is clicked on, voxels along (i, j, k)."""
+    return " x ".join(map(str, reversed(made_scans.SHAPE)))

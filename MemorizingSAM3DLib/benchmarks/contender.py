@@ -9,7 +9,7 @@ from typing import Any
 from ..engine.errors import EngineError
 
 
-class Unavailable(EngineError):
+class UnavailableError(EngineError):
     """A contender cannot be measured on this computer: it is reported, and is no failure."""
 
 
@@ -41,13 +41,15 @@ class Job:
         prepare: called before each run, not timed. With one, a run is one call, however short.
         counts: asked after a run; False: it was not what is to be measured, and is repeated.
         laps: whether ``run`` measures by itself.
-        facts: JSON-ready, of what is computed: ``operations`` and ``bytes`` give the row a floor.
+        warm: whether making it has warmed it up: it takes long, and runs in the turns that count alone.
+        facts: JSON-ready, of what is computed: ``operations`` and ``bytes`` give the row a floor, a ``note`` is shown.
     """
 
     run: Callable[[], Any]
     prepare: Callable[[], Any] | None = None
     counts: Callable[[], bool] | None = None
     laps: bool = False
+    warm: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -57,7 +59,7 @@ class Contender:
 
     Args:
         name: unique in its group.
-        make: a function of a module: ``make(setting, **options)`` gives the job. It may raise :class:`Unavailable`.
+        make: a function of a module: ``make(setting, **options)`` gives the job, or raises UnavailableError.
         x: how many clicks, voxels or cases; the group is drawn as curves then.
         fresh: every repeat has a process of its own, which is not warmed up.
         light: needs no PyTorch before its job is made.
@@ -78,6 +80,7 @@ class Wanted:
     most_ms: float | None = None
     least_ratio: float | None = None
     most_bytes_beyond_torch: float | None = None
+    most_gpu_bytes: float | None = None
 
 
 @dataclass(frozen=True)

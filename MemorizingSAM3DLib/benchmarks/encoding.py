@@ -1,103 +1,167 @@
-"""Times of encoding and decoding a crop, all families and the published arithmetic in one run, taken in turn."""
+"""Encoding a crop: every family and size, dense and sparse attention, every backend, and the published arithmetic."""
 
 from __future__ import annotations
 
-import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..engine.checkpoints import build_published
-from ..engine.networks.config import native_config
-from ..engine.networks.sam3d import SAM3D, PublishedSAM3D, build_network
+from ..engine.networks.attention import attend, flash_attn_function
+from ..engine.networks.config import NetworkConfig
+from ..engine.networks.sam3d import PublishedSAM3D
+from ..engine.networks.sparse_attention import sparse_attend
 from ..engine.predictor import Predictor
-from ..engine.published_file import PublishedFamily
 from ..engine.runtime import choose_runtime
+from .contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
 from .literal import literal_encode
-from .memory import Way, added_by_teacher_encode
+from .made_networks import Size, a_network, an_image, config_of
+from .memory import Way
+from .roofline import device_group, encode_facts
 
 LEAST_SPEED_UP = 2.5
-MOST_ADDED_BYTES = 300e6
-NATIVE_CLICKS = 5
+Backend = Literal["chosen", "math", "flash", "efficient", "cudnn"]
+_KERNELS = {
+    "math": SDPBackend.MATH,
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+}
+_SIZES: dict[Size, str] = {
+    "shipped": "Encode: the shipped network, width 384",
+    "student": "Encode: FastSAM3D's student, width 768",
+    "teacher": "Encode: SAM-Med3D's teacher",
+}
+# performance.md's targets: 2 CPU cores; an H200-class card.
+_MOST_MS: dict[tuple[Size, bool], float] = {
+    ("shipped", False): 150, ("student", False): 400, ("shipped", True): 0.6, ("student", True): 0.6,
+}  # fmt: skip
 
-Encode = Callable[[], Tensor]
+
+def encode_part(setting: Setting) -> Part:
+    """All encoders, in groups of one size each; the row ``dense`` is what a session uses."""
+    groups = [_of_size(size, setting) for size in _SIZES]
+    return Part("encode", "Encoding a crop", [device_group(setting), *groups, _attention_alone(setting)])
 
 
-def measure_encoding(repeats: int, threads: int, progress: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Encodes and decodes on the CPU, in float32, in turn: medians, the gain over the published arithmetic, memory.
+def _of_size(size: Size, setting: Setting) -> Group:
+    usual = "bfloat16" if setting.on_gpu else "float32"
+    other = "float32" if setting.on_gpu else "bfloat16"
+
+    def contender(name: str, **options: Any) -> Contender:
+        return Contender(name, encoder, {"size": size, "precision": usual, **options})
+
+    contenders = [contender("dense"), contender(f"dense, {other}", precision=other)]
+    if setting.on_gpu:
+        contenders.append(contender("dense, without CUDA graph", graphs=False))
+    contenders += [contender(f"dense, {backend} attention", backend=backend) for backend in _backends(setting)]
+    contenders.append(contender("sparse", attention="sparse"))
+    reference = "dense"
+    wanted = {"dense": Wanted(most_ms=_MOST_MS[size, setting.on_gpu])} if (size, setting.on_gpu) in _MOST_MS else {}
+    if size != "shipped":
+        contenders.append(contender("published arithmetic", literal=True))
+        contenders.append(contender("published sparse", attention="column"))
+        contenders.append(contender("published sparse, a loop over segments", attention="column", literal=True))
+    if size == "teacher":
+        wanted["published arithmetic"] = Wanted(least_ratio=LEAST_SPEED_UP)
+    remark = f"{usual} unless it says otherwise; random weights, one crop of 128^3 voxels."
+    return Group(_SIZES[size], contenders, reference, wanted, remark=remark)
+
+
+def _backends(setting: Setting) -> Iterator[Backend]:
+    yield "math"
+    if setting.on_gpu:
+        yield from ("efficient", "cudnn")
+
+
+def encoder(setting: Setting, size: Size, precision: Literal["float32", "bfloat16"], attention: str = "dense",
+            backend: Backend = "chosen", literal: bool = False, graphs: bool = True) -> Job:  # fmt: skip
+    """Encodes one crop.
 
     Args:
-        repeats: timed runs of everything, after one that is not timed.
-        threads: of PyTorch, for the times and for the memory.
-        progress: called after each of :func:`stages` pieces of work.
-
-    Returns:
-        A JSON-ready report.
+        backend: of PyTorch's scaled dot-product attention; ``chosen``: what the engine takes by itself.
+        literal: the published arithmetic, its attention by the formula.
+        graphs: as a session does, by a CUDA graph where there is one.
     """
-    torch.set_num_threads(threads)
-    with torch.inference_mode():
-        image = an_image()
-        teacher, student = a_published_network("sam_med3d"), a_published_network("fastsam3d")
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            native = build_network(native_config())
-        encodes = teacher_encodes(teacher, image)
-        ours, literal = (encodes[way]() for way in ("ours", "literal"))
-        jobs: dict[str, Callable[[], Tensor]] = {
-            "sam_med3d encode": encodes["ours"],
-            "sam_med3d encode, literal": encodes["literal"],
-            "fastsam3d encode": lambda: student.encode(image).embedding,
-            "native encode": lambda: native.encode(image).embedding,
-        }
-        networks: dict[str, SAM3D] = {"sam_med3d": teacher, "fastsam3d": student, "native": native}
-        for name, network in networks.items():
-            _prepare(network)
-            jobs[f"{name} decode"] = _a_decode(network, image)
-        times = median_times(jobs, repeats, progress)
-    added: dict[Way, int | None] = {}
-    for way in ("ours", "literal"):
-        added[way] = added_by_teacher_encode(way, threads)
-        progress()
-    return {
-        "system": {
-            "torch": torch.__version__,
-            "processor": platform.processor() or platform.machine(),
-            "threads": threads,
-            "repeats": repeats,
-        },
-        "milliseconds": {name: round(1000 * seconds, 1) for name, seconds in times.items()},
-        "speed_up": round(times["sam_med3d encode, literal"] / times["sam_med3d encode"], 2),
-        "largest_difference": float((ours - literal).abs().max()),
-        "added_bytes": added,
-        "bars": {"least_speed_up": LEAST_SPEED_UP, "most_added_bytes": int(MOST_ADDED_BYTES)},
+    return encoder_job(setting, config_of(size, attention), precision, backend, literal, graphs)
+
+
+def encoder_job(setting: Setting, config: NetworkConfig, precision: Literal["float32", "bfloat16"] = "float32",
+                backend: Backend = "chosen", literal: bool = False, graphs: bool = True) -> Job:  # fmt: skip
+    """As :func:`encoder`, for any configuration."""
+    runtime = choose_runtime(setting.device, precision)
+    predictor = Predictor(a_network(config), runtime)
+    network, recorded = predictor.network, predictor.graphs if graphs and backend == "chosen" else None
+    image = an_image(config).to(runtime.device)
+    run = literal_encode if literal else None
+    facts = {**encode_facts(config, precision, run), "parameters": sum(p.numel() for p in network.parameters())}
+    own = network.image_encoder
+
+    def encode() -> Tensor:
+        with torch.inference_mode(), runtime.autocast(), _kernel("math" if literal else backend):
+            if literal:
+                return literal_encode(own, image)
+            features = network.encode(image) if recorded is None else recorded.encode(network, image)
+            return features.embedding
+
+    if backend != "chosen":
+        _try(encode, backend)
+    return Job(encode, facts=facts)
+
+
+def _kernel(backend: Backend) -> AbstractContextManager[Any]:
+    return nullcontext() if backend == "chosen" else sdpa_kernel([_KERNELS[backend]])
+
+
+def _try(run: Callable[[], object], backend: Backend) -> None:
+    try:
+        run()
+    except RuntimeError as error:
+        if "No available kernel" not in str(error) and "No viable backend" not in str(error):
+            raise
+        problem = f"PyTorch's {backend} attention does not take these tensors here."
+        raise UnavailableError(problem, "Measure another backend.") from error
+
+
+def _attention_alone(setting: Setting) -> Group:
+    """The student's attention by itself: 512 tokens, 6 heads of 128 numbers."""
+    kinds = ("bias", "no bias", "formula", "flash-attn, no bias", "sparse")
+    contenders = [Contender(kind, attention_alone, {"kind": kind}) for kind in kinds]
+    remark = "512 tokens, 6 heads of 128 numbers; what the encoder uses is the first line."
+    return Group("One attention of the student's encoder", contenders, kinds[0], remark=remark)
+
+
+def attention_alone(setting: Setting, kind: str) -> Job:
+    """One attention: with the relative positions' bias, without, by its formula, by flash-attn, or over segments."""
+    runtime = choose_runtime(setting.device)
+    dtype = torch.bfloat16 if runtime.precision == "bfloat16" else torch.float32
+    config = config_of("student")
+    tokens, heads, channels = config.grid**3, config.heads, config.width // config.heads
+    q, k, v = (torch.randn(1, heads, tokens, channels, device=runtime.device, dtype=dtype) for _ in range(3))
+    bias = torch.randn(1, heads, tokens, tokens, device=runtime.device, dtype=dtype)
+    if kind.startswith("flash-attn"):
+        if flash_attn_function() is None or not setting.on_gpu:
+            raise UnavailableError("flash-attn is not installed, or there is no GPU.", "pip install flash-attn")
+        return Job(lambda: attend(q, k, v, backend="flash_attn"))
+    calls: dict[str, Callable[[], Tensor]] = {
+        "bias": lambda: attend(q, k, v, bias, backend="sdpa"),
+        "no bias": lambda: attend(q, k, v, backend="sdpa"),
+        "formula": lambda: attend(q, k, v, bias, backend="math"),
+        "sparse": lambda: sparse_attend(q, k, v, config.segments),
     }
+    call = calls[kind]
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            return call()
+
+    return Job(run)
 
 
-def stages(repeats: int) -> int:
-    """How often :func:`measure_encoding` reports progress."""
-    return 1 + repeats + 2
-
-
-def median_times(
-    jobs: Mapping[str, Callable[[], object]], repeats: int, progress: Callable[[], None] = lambda: None
-) -> dict[str, float]:
-    """Seconds of each job: all are run once to warm up, then in turn, so that a busy machine slows all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for number in range(repeats + 1):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if number > 0:
-                seconds[name].append(time.perf_counter() - start)
-        progress()
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def teacher_encodes(network: PublishedSAM3D, image: Tensor) -> dict[Way, Encode]:
+def teacher_encodes(network: PublishedSAM3D, image: Tensor) -> dict[Way, Callable[[], Tensor]]:
     """Both ways to encode a crop with the published teacher."""
 
     def ours() -> Tensor:
@@ -109,33 +173,3 @@ def teacher_encodes(network: PublishedSAM3D, image: Tensor) -> dict[Way, Encode]
             return literal_encode(network.image_encoder, image)
 
     return {"ours": ours, "literal": literal}
-
-
-def a_published_network(family: PublishedFamily) -> PublishedSAM3D:
-    """A published network with random weights, always the same; no checkpoint is needed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = build_published(family)
-        for name, parameter in network.named_parameters():
-            if name.endswith("pos_embed") or "rel_pos" in name:  # zeros in a fresh network: there would be no bias
-                nn.init.normal_(parameter, std=0.1)
-    return network.eval()
-
-
-def an_image() -> Tensor:
-    """A crop of 128^3 normal numbers, always the same."""
-    return torch.randn(1, 1, 128, 128, 128, generator=torch.Generator().manual_seed(0))
-
-
-def _prepare(network: SAM3D) -> None:
-    """As the session uses it."""
-    Predictor(network, choose_runtime("cpu"))
-
-
-def _a_decode(network: SAM3D, image: Tensor) -> Callable[[], Tensor]:
-    """One click of a session: the newest with the published networks, the last of some with the native one."""
-    features = network.encode(image)
-    count = NATIVE_CLICKS if network.uses_click_history else 1
-    coords, labels = torch.linspace(20, 100, count)[None, :, None].expand(-1, -1, 3), torch.ones(1, count)
-    previous = torch.zeros(1, 1, *[network.config.output_size] * 3)
-    return lambda: network.decode(features, coords, labels.long(), previous)

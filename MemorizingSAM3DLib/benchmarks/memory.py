@@ -53,7 +53,8 @@ def forget_peak() -> None:
 def _measure(way: Way, threads: int) -> int | None:
     import torch
 
-    from .encoding import a_published_network, an_image, teacher_encodes
+    from .encoding import teacher_encodes
+    from .made_networks import a_published_network, an_image
 
     torch.set_num_threads(threads)
     network, image = a_published_network("sam_med3d"), an_image()

@@ -1,69 +1,71 @@
-"""Times of finding the nearest remembered cases: PyTorch and faiss in one run, on the same vectors."""
+"""Finding the nearest remembered cases: PyTorch and faiss in turn, on the same vectors."""
 
 from __future__ import annotations
 
-import platform
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..engine.errors import EngineError
 from ..engine.memory.retrieval import Backend, NearestCases, Neighbours
-from .encoding import median_times
+from .contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
+from .machine import available_bytes
 
 _GROUPS = 1000  # descriptors of scans lie in groups, by region and protocol; without groups no index could help
 _BLOCK = 50_000
+# performance.md: one query of 768 numbers.
+_MOST_MS = {False: {1_000: 0.1, 100_000: 85, 1_000_000: 250}, True: {1_000: 0.05, 100_000: 0.2, 1_000_000: 1.5}}
+_USUAL_WIDTH = 768
 
 
-def measure_retrieval(
-    sizes: Sequence[int],
-    width: int,
-    queries: int,
-    k: int,
-    repeats: int,
-    device: str = "cpu",
-    inverted: bool = False,
-    progress: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
-    """Searches vectors with every backend there is, in turn: medians, ratios, and whether they find the same.
+def knn_part(setting: Setting, sizes: Sequence[int], width: int, queries: int, k: int, inverted: bool = False) -> Part:
+    """One group for each number of vectors.
 
     Args:
-        sizes: how many vectors, one run each.
-        width: numbers of a vector.
-        queries: of one call.
-        k: neighbours wanted.
-        repeats: timed calls of each backend, after one that is not timed.
-        device: PyTorch's, and faiss's where it has it.
+        sizes: how many vectors. width: numbers of a vector. queries: of one call. k: neighbours wanted.
         inverted: whether faiss's inverted lists are built, too: a minute or more for a million vectors.
-        progress: called after each of :func:`stages` pieces of work.
+    """
+    backends: list[Backend] = ["torch", "faiss"]
+    if inverted:
+        backends.append("faiss-ivf")
+    groups = []
+    for size in sizes:
+        common = {"size": size, "width": width, "queries": queries, "k": k}
+        contenders = [Contender(backend, search, {**common, "backend": backend}) for backend in backends]
+        most = _MOST_MS[setting.on_gpu].get(size)
+        wanted = {"torch": Wanted(most_ms=most)} if most and width == _USUAL_WIDTH and queries == 1 else {}
+        remark = f"{k} neighbours of {queries} vectors of {width} numbers a call."
+        groups.append(Group(f"{size:,} vectors", contenders, "torch", wanted, remark=remark))
+    return Part("knn", "The nearest remembered cases", groups)
 
-    Returns:
-        A JSON-ready report.
+
+def search(setting: Setting, size: int, width: int, queries: int, k: int, backend: Backend) -> Job:
+    """One call of a search.
 
     Raises:
-        EngineError: the vectors do not fit into the memory.
+        UnavailableError: the backend is not installed, or the vectors do not fit into the memory.
     """
-    return {
-        "system": {
-            "torch": torch.__version__,
-            "processor": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
-            "device": device,
-            "repeats": repeats,
-        },
-        "k": k,
-        "width": width,
-        "queries": queries,
-        "runs": [_measure(size, width, queries, k, repeats, device, inverted, progress) for size in sizes],
-    }
+    needed = 4 * size * width * (3 if backend == "faiss-ivf" else 2)
+    available = available_bytes()
+    if available is not None and needed > available:
+        problem = f"It needs {needed / 1e9:.1f} GB of memory; {available / 1e9:.1f} GB are free."
+        raise UnavailableError(problem, "Measure with fewer vectors: --vectors.")
+    vectors = some_vectors(size, width)
+    asked = vectors[torch.arange(queries) % size] + 0.02 * some_vectors(queries, width, seed=1)
+    start = time.perf_counter()
+    index = NearestCases(vectors, device=setting.device, backend=backend)
+    built = time.perf_counter() - start
+    if index.runtime.backend != backend:
+        raise UnavailableError("faiss is not installed.", "pip install faiss-cpu")
 
+    def run() -> Neighbours:
+        return index.search(asked, k)
 
-def stages(sizes: Sequence[int], repeats: int) -> int:
-    """How often :func:`measure_retrieval` reports progress."""
-    return len(sizes) * (2 + repeats)
+    note = f"on {index.runtime.device}, recall {index.runtime.recall:.3f}, built in {built:.1f} s"
+    facts = {"note": note, "recall": index.runtime.recall, "built_seconds": built}
+    return Job(run, facts={**facts, "found": run().indices.tolist()})
 
 
 def some_vectors(count: int, width: int, seed: int = 0) -> Tensor:
@@ -81,41 +83,3 @@ def some_vectors(count: int, width: int, seed: int = 0) -> Tensor:
         problem = f"{count} vectors of {width} numbers do not fit into the memory."
         raise EngineError(problem, "Measure with fewer: --vectors.") from error
     return vectors
-
-
-def _measure(
-    size: int,
-    width: int,
-    queries: int,
-    k: int,
-    repeats: int,
-    device: str,
-    inverted: bool,
-    progress: Callable[[], None],
-) -> dict[str, Any]:
-    vectors = some_vectors(size, width)
-    asked = vectors[torch.arange(queries) % size] + 0.02 * some_vectors(queries, width, seed=1)
-    backends: list[Backend] = ["torch", "faiss", *(["faiss-ivf"] if inverted else [])]  # type: ignore[list-item]
-    searches, built = {}, {}
-    for backend in backends:
-        start = time.perf_counter()
-        search = NearestCases(vectors, device=device, backend=backend)
-        if search.runtime.backend == backend:  # else faiss is not installed
-            searches[backend] = search
-            built[backend] = round(time.perf_counter() - start, 2)
-    progress()
-
-    def job(search: NearestCases) -> Callable[[], Neighbours]:
-        return lambda: search.search(asked, k)
-
-    times = median_times({name: job(search) for name, search in searches.items()}, repeats, progress)
-    found = {name: search.search(asked, k).indices for name, search in searches.items()}
-    return {
-        "vectors": size,
-        "milliseconds": {name: round(1000 * seconds, 3) for name, seconds in times.items()},
-        "ratio": {name: round(times[name] / times["torch"], 3) for name in times},
-        "same_neighbours": {name: round(float((found[name] == found["torch"]).mean()), 4) for name in found},
-        "recall": {name: round(search.runtime.recall, 4) for name, search in searches.items()},
-        "built_seconds": built,
-        "device": {name: search.runtime.device for name, search in searches.items()},
-    }

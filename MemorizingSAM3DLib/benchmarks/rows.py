@@ -22,7 +22,7 @@ class Spread(NamedTuple):
     def of(cls, values: Sequence[float]) -> Spread:
         """Of at least one value."""
         if len(values) == 1:
-            return cls(*values * 3)
+            return cls(values[0], values[0], values[0])
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
         return cls(median, low, high)
 
@@ -107,6 +107,7 @@ def _words(wanted: Wanted | None, reference: str | None) -> str:
         "" if wanted.most_ms is None else f"at most {wanted.most_ms:g} ms",
         "" if wanted.least_ratio is None else f"at least {wanted.least_ratio:g} times {reference}",
         "" if wanted.most_bytes_beyond_torch is None else f"at most {wanted.most_bytes_beyond_torch / 1e6:g} MB",
+        "" if wanted.most_gpu_bytes is None else f"at most {wanted.most_gpu_bytes / 1e6:g} MB of the GPU",
     ]
     return ", ".join(part for part in parts if part)
 
@@ -120,7 +121,9 @@ def _met(wanted: Wanted | None, time: Spread | None, ratio: Spread | None,
         found.append(time.median <= wanted.most_ms)
     if wanted.least_ratio is not None and ratio is not None:
         found.append(ratio.median >= wanted.least_ratio)
-    beyond = memory.get("beyond_torch_bytes")
-    if wanted.most_bytes_beyond_torch is not None and beyond is not None:
-        found.append(beyond <= wanted.most_bytes_beyond_torch)
+    budgets = {"beyond_torch_bytes": wanted.most_bytes_beyond_torch, "gpu_bytes": wanted.most_gpu_bytes}
+    for name, most in budgets.items():
+        held = memory.get(name)
+        if most is not None and held is not None:
+            found.append(held <= most)
     return all(found) if found else None

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
-from .contender import Contender, Job, Setting, Unavailable
+from .contender import Contender, Job, Setting, UnavailableError
 from .memory import forget_peak, peak_of_process
 
 TURN_SECONDS = 0.05  # jobs that are shorter are called so often in a turn, so that a clock's tick does not matter
 MOST_CALLS = 100
 SHORT_SECONDS = 0.2  # jobs up to so long are called once more before, untimed: other processes emptied the caches
+LONG_SECONDS = 2.0
 TRIES = 20
 
 Answer = tuple[Literal["ready", "took", "memory", "unavailable", "failed"], Any]
@@ -27,7 +28,7 @@ def serve(connection: Connection, contender: Contender, setting: Setting) -> Non
         _serve(connection, contender, setting)
     except EOFError:
         return  # nobody asks any more
-    except Unavailable as error:
+    except UnavailableError as error:
         connection.send(("unavailable", error.problem))
     except Exception as error:  # whatever it is, it becomes a line of the report
         connection.send(("failed", f"{type(error).__name__}: {error}"))
@@ -65,13 +66,12 @@ class Clock:
 
     def __init__(self, job: Job, setting: Setting) -> None:
         self.job = job
-        self._wait = _waiting(setting)
+        self._wait = waiting(setting)
         self.calls, self._again = 1, False
 
     def warm_up(self) -> None:
-        """Two runs that nobody counts; the second says how long one is."""
-        self._timed(1)
-        if self.job.laps:
+        """A run that nobody counts, and another one that says how many fill a turn, if that is not one anyway."""
+        if self.job.warm or self._timed(1) > LONG_SECONDS or self.job.laps:
             return
         seconds = self._timed(1)
         if self.job.prepare is None:
@@ -105,7 +105,7 @@ class Clock:
         return statistics.fmean(seconds)
 
 
-def _waiting(setting: Setting) -> Callable[[], None]:
+def waiting(setting: Setting) -> Callable[[], None]:
     """Waits until the device has done what it was asked for."""
     if not setting.on_gpu:
         return lambda: None

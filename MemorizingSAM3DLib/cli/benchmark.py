@@ -1,12 +1,16 @@
-"""``memorizing-sam3d benchmark``: how long things take here, and how much memory."""
+"""``memorizing-sam3d benchmark``: how long things take here, how much memory, and against what."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from .benchmark_options import Device, Model, Out, Repeats, Threads
+from .benchmark_running import run_part
 
 group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -18,73 +22,72 @@ def register(app: typer.Typer) -> None:
 
 @group.callback()
 def _group() -> None:
-    """Measure times and memory on this computer."""
+    """Measure times and memory on this computer.
+
+    Every contender has a process of its own; they are asked in turn, so that a busy computer slows all alike: compare
+    within one table. Times are medians of warm runs, a GPU synchronised; ratios are taken within each round. Floor:
+    the least time for the operations and bytes that are counted, at the rates that this device showed in the same run.
+    """
 
 
 @group.command()
-def encode(
-    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of everything.")] = 5,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch.", show_default="its own")] = None,
-    out: Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write the report here, as JSON.")] = None,
-) -> None:
-    """Time the encoders and decoders on the CPU, and the teacher against the literal published arithmetic.
+def encode(repeats: Repeats = 5, threads: Threads = None, device: Device = "auto", out: Out = None) -> None:
+    """Time the encoders: each size, dense and sparse attention, each backend, and the literal published arithmetic.
 
-    All are run in turn, so that a busy computer slows them alike: compare figures within one run. Weights are random,
-    no checkpoint is needed. It takes a minute or two and 3 GB of memory.
+    Weights are random, no checkpoint is needed. It takes a few minutes and 5 GB of memory.
 
     [bold]Example[/bold]
 
-    memorizing-sam3d benchmark encode --repeats 7 --out encode.json
+    memorizing-sam3d benchmark encode --repeats 7 --out runs/speed
     """
-    import torch
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from ..benchmarks.encoding import encode_part
 
-    from ..benchmarks.encoding import measure_encoding, stages
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Measuring", total=stages(repeats))
-        report = measure_encoding(repeats, threads or torch.get_num_threads(), lambda: bar.advance(task))
-    _show(report)
-    if out is not None:
-        _write(out, report)
+    run_part(encode_part, repeats, device, threads, None, out)
 
 
 @group.command()
-def click(
-    clicks: Annotated[int, typer.Option(min=2, max=150, help="Points after the first.")] = 12,
-    model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    out: Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write the report here, as JSON.")] = None,
-) -> None:
-    """Time a point until its segment is written in a real scene, on a scan of 512 x 512 x 200 voxels.
+def click(repeats: Repeats = 12, threads: Threads = None, device: Device = "auto", model: Model = None,
+          out: Out = None) -> None:  # fmt: skip
+    """Time a click on a cached crop: in the network, in the engine, and in a real scene of 512 x 512 x 200 voxels.
+
+    Beside it: encoding at every click, the published way, and classic tools (Grow from seeds, random walker) on the
+    same clicks.
 
     [bold]Example[/bold]
 
-    memorizing-sam3d benchmark click --clicks 20
+    memorizing-sam3d benchmark click --repeats 20
     """
-    from rich.progress import Progress
+    from ..benchmarks.clicking import click_part
 
-    from ..benchmarks.clicking import measure_clicking
-    from .predictors import load_predictor
+    run_part(click_part, repeats, device, threads, model, out)
 
-    console = Console(highlight=False)
-    predictor = load_predictor(model, device, console)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Clicking", total=clicks + 1)
-        report = measure_clicking(predictor, clicks, lambda: bar.advance(task))
-    bars = report["bars"]
-    console.print(
-        f"First point, the scan taken over included: {report['first_ms']:.0f} ms with {report['first_encodes']} crops "
-        f"encoded (under {bars['first_ms']:.0f} is wanted)"
-    )
-    if report["cached_clicks"]:
-        console.print(
-            f"{report['cached_clicks']} points on a cached crop: median {report['cached_median_ms']:.0f} ms, worst "
-            f"{report['cached_worst_ms']:.0f} ms (a median under {bars['cached_median_ms']:.0f} is wanted)"
-        )
-    if out is not None:
-        _write(out, report)
+
+@group.command()
+def session(repeats: Repeats = 3, threads: Threads = None, device: Device = "auto", model: Model = None,
+            out: Out = None) -> None:  # fmt: skip
+    """Time sessions of 10 clicks against the published way, which encodes at every click; and one of 150 clicks.
+
+    [bold]Example[/bold]
+
+    memorizing-sam3d benchmark session --threads 2 --out runs/speed
+    """
+    from ..benchmarks.sessions import session_part
+
+    run_part(session_part, repeats, device, threads, model, out)
+
+
+@group.command()
+def memory(repeats: Repeats = 7, threads: Threads = None, device: Device = "auto", model: Model = None,
+           out: Out = None) -> None:  # fmt: skip
+    """Time memories: attention to 1, 10 and 60 remembered clicks, to remembered cases, and asking 10 to 1000 cases.
+
+    [bold]Example[/bold]
+
+    memorizing-sam3d benchmark memory --device cpu --out runs/speed
+    """
+    from ..benchmarks.remembering import memory_part
+
+    run_part(memory_part, repeats, device, threads, model, out)
 
 
 @group.command()
@@ -95,91 +98,105 @@ def knn(
     width: Annotated[int, typer.Option(min=2, help="Numbers of a vector.")] = 768,
     queries: Annotated[int, typer.Option(min=1, help="Vectors looked up in one call.")] = 1,
     neighbours: Annotated[int, typer.Option("--neighbours", "-k", min=1, help="Neighbours wanted.")] = 10,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed calls of everything.")] = 7,
-    device: Annotated[str, typer.Option(help="PyTorch's: cpu, cuda.")] = "cpu",
+    repeats: Repeats = 7,
+    threads: Threads = None,
+    device: Device = "cpu",
     inverted: Annotated[
         bool, typer.Option("--inverted", help="Also faiss's approximate index, which takes minutes to build.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write the report here, as JSON.")] = None,
+    out: Out = None,
 ) -> None:
     """Time the search for the nearest remembered cases, with PyTorch and faiss on the same vectors.
 
-    A million vectors of 768 numbers take 3 GB of memory, as much again with --inverted.
+    A million vectors of 768 numbers take 3 GB of memory in each of two processes.
 
     [bold]Example[/bold]
 
     memorizing-sam3d benchmark knn --vectors 1000 --vectors 100000 --width 256 --inverted
     """
-    from rich.progress import Progress
-
-    from ..benchmarks.retrieval import measure_retrieval, stages
+    from ..benchmarks.retrieval import knn_part
 
     sizes = vectors or [1_000, 100_000, 1_000_000]
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Searching", total=stages(sizes, repeats))
-        report = measure_retrieval(
-            sizes, width, queries, neighbours, repeats, device, inverted, lambda: bar.advance(task)
-        )
-    _show_searches(report)
-    if out is not None:
-        _write(out, report)
+    make = partial(knn_part, sizes=sizes, width=width, queries=queries, k=neighbours, inverted=inverted)
+    run_part(make, repeats, device, threads, None, out)
 
 
-def _show(report: dict[str, Any]) -> None:
-    from rich.table import Table
+@group.command()
+def writing(repeats: Repeats = 9, threads: Threads = None, out: Out = None) -> None:
+    """Time what comes after the network, on the CPU: logits to the scan's grid, and the mask into the scene.
 
-    system, bars, added = report["system"], report["bars"], report["added_bytes"]
-    table = Table("Job", "Median, ms", box=None, header_style="bold")
-    table.columns[1].justify = "right"
-    for name, milliseconds in report["milliseconds"].items():
-        table.add_row(name, f"{milliseconds:.1f}")
-    console = Console(highlight=False)
-    console.print(f"PyTorch {system['torch']}, {system['threads']} threads, {system['processor']}")
-    console.print(table)
-    console.print(
-        f"Teacher: {report['speed_up']:.2f} times as fast as the literal arithmetic "
-        f"(at least {bars['least_speed_up']} is wanted), largest difference {report['largest_difference']:.1e}"
-    )
-    console.print(
-        f"One encode of the teacher adds {_megabytes(added['ours'])} to the process "
-        f"(less than {_megabytes(bars['most_added_bytes'])} is wanted), the literal one {_megabytes(added['literal'])}"
-    )
+    [bold]Example[/bold]
+
+    memorizing-sam3d benchmark writing --threads 2
+    """
+    from ..benchmarks.writing import writing_part
+
+    run_part(writing_part, repeats, "cpu", threads, None, out)
 
 
-def _show_searches(report: dict[str, Any]) -> None:
-    from rich.table import Table
+@group.command()
+def start(repeats: Repeats = 3, threads: Threads = None, device: Device = "auto", model: Model = None,
+          out: Out = None) -> None:  # fmt: skip
+    """Time a cold start, in a fresh process each time: imports, the model, the first click on a new scan.
 
-    console = Console(highlight=False)
-    system = report["system"]
-    console.print(f"PyTorch {system['torch']}, {system['threads']} threads, {system['processor']}")
-    console.print(f"{report['k']} neighbours of {report['queries']} vectors of {report['width']} numbers a call")
-    table = Table("Vectors", "Search", "On", "Median, ms", "Ratio", "Recall", "Built, s", box=None, header_style="bold")
-    for run in report["runs"]:
-        for name, milliseconds in run["milliseconds"].items():
-            table.add_row(
-                f"{run['vectors']:,}",
-                name,
-                run["device"][name],
-                f"{milliseconds:.3f}",
-                f"{run['ratio'][name]:.2f}",
-                f"{run['recall'][name]:.3f}",
-                f"{run['built_seconds'][name]:.1f}",
-            )
-    console.print(table)
-    if all("faiss" not in run["milliseconds"] for run in report["runs"]):
-        console.print("faiss is not installed: PyTorch alone was measured.")
+    [bold]Example[/bold]
+
+    memorizing-sam3d benchmark start --repeats 5
+    """
+    from ..benchmarks.starting import start_part
+
+    run_part(start_part, repeats, device, threads, model, out)
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
-    import json
+@group.command()
+def scaling(
+    clicks: Annotated[int, typer.Option(min=2, max=1000, help="Of the longest session.")] = 1000,
+    largest: Annotated[
+        int, typer.Option(min=1, help="Millions of voxels of the largest scan; what does not fit is left out.")
+    ] = 839,
+    repeats: Repeats = 3,
+    threads: Threads = None,
+    device: Device = "auto",
+    model: Model = None,
+    out: Out = None,
+) -> None:
+    """Time what may grow: a click with the clicks before it, a scan's steps with its size, a question with the cases.
 
-    from ..engine.errors import OutputError
+    Scans of 64^3 to 1024 x 1024 x 800 voxels; the largest needs 5 GB of memory.
 
-    try:
-        path.write_text(json.dumps(report, indent=2), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error}).", "Choose a folder that you may write to.") from error
+    [bold]Example[/bold]
+
+    memorizing-sam3d benchmark scaling --clicks 100 --largest 134
+    """
+    from ..benchmarks.scaling import SCANS, scaling_part
+
+    scans = [shape for shape in SCANS if shape[0] * shape[1] * shape[2] <= largest * 1_000_000]
+    run_part(partial(scaling_part, most_clicks=clicks, scans=scans), repeats, device, threads, model, out)
 
 
-def _megabytes(size: int | None) -> str:
-    return "an unknown amount" if size is None else f"{size / 1e6:.0f} MB"
+@group.command("all")
+def everything(
+    out: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the reports and benchmark.md.")],
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Timed turns of everything.", show_default="3 to 7, by the part")
+    ] = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    model: Model = None,
+) -> None:
+    """Run every part with few repeats, and write one table of all: about a quarter of an hour on two cores.
+
+    What fails is reported, and the rest is measured all the same.
+
+    [bold]Example[/bold]
+
+    memorizing-sam3d benchmark all --threads 2 --out runs/speed
+    """
+    from ..benchmarks.everything import TABLE, all_parts, write_table
+    from .benchmark_running import measured
+
+    reports = [measured(make, repeats or usual, device, threads, model, out) for make, usual in all_parts()]
+    write_table(out, reports)
+    Console(highlight=False).print(f"Wrote {TABLE} to {out}.", soft_wrap=True)
+    if any(report.failures for report in reports):
+        raise typer.Exit(1)

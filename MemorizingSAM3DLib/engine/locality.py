@@ -67,12 +67,24 @@ def hold_clicks(logits: np.ndarray, clicks: Sequence[tuple[np.ndarray, bool]]) -
         clicks: (continuous cell indices (2, 3) of the click and of its scan voxel's centre, positive), oldest first;
             clicks outside the grid are passed over.
     """
+    if not clicks:
+        return
     size = np.array(logits.shape)
-    for places, positive in clicks:
-        if (places[0] < -0.5).any() or (places[0] > size - 0.5).any():
-            continue
-        low = np.maximum(np.ceil(places.min(axis=0) - 1), 0).astype(int)
-        high = np.minimum(np.floor(places.max(axis=0) + 1), size - 1).astype(int) + 1
-        cells = logits[tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))]
-        held = np.maximum(np.abs(cells), _HELD_LOGIT)
-        cells[...] = held if positive else -held
+    places, positive = np.array([place for place, _ in clicks]), np.array([kind for _, kind in clicks])
+    inside = ((places[:, 0] >= -0.5) & (places[:, 0] <= size - 0.5)).all(axis=1)
+    places, positive = places[inside], positive[inside]
+    if not len(places):
+        return
+    low = np.maximum(np.ceil(places.min(axis=1) - 1), 0).astype(int)
+    high = np.minimum(np.floor(places.max(axis=1) + 1), size - 1).astype(int) + 1
+    steps = np.indices((high - low).max(axis=0)).reshape(3, -1).T
+    cells = low[:, None] + steps
+    reached = (cells < high[:, None]).all(axis=2)
+    numbers = np.nonzero(reached)[0]
+    places_in_grid = tuple(cells[reached].T)
+    # All clicks at once, so that the thousandth costs what the first does: each cell learns its newest click.
+    flat = np.ravel_multi_index(places_in_grid, logits.shape)
+    newest = np.zeros(logits.size, dtype=np.intp)
+    np.maximum.at(newest, flat, numbers)
+    held = np.maximum(np.abs(logits[places_in_grid]), _HELD_LOGIT)
+    logits[places_in_grid] = np.where(positive[newest[flat]], held, -held)

@@ -22,7 +22,7 @@ class MemoryExhaustedError(EngineError):
 class Rung(Enum):
     """A step of the ladder, and what the user is told of it. In the order in which they are taken."""
 
-    CACHE = "encoded parts of the scan were dropped"
+    CACHE = "encoded parts of the scan were dropped, so that some clicks take longer"
     BANK = f"only the last {SMALL_BANK} clicks of a segment are remembered"
     HALF = "remembered clicks are kept in half precision"
     CPU = "everything is computed on the CPU now, which is slower"
@@ -106,6 +106,8 @@ class MemoryLadder:
     def _take(self, rung: Rung | None, shortage: Shortage) -> bool:
         """Takes a rung; False where there is nothing to gain on it."""
         predictor = self._predictor
+        # What a GPU holds is no burden to the host, and a full host has no room for it.
+        elsewhere = shortage == "host" and predictor.runtime.device.type != "cpu"
         if rung is None:
             whose = "The computer's memory" if shortage == "host" else f"The memory of {predictor.runtime.name}"
             raise MemoryExhaustedError(
@@ -114,12 +116,11 @@ class MemoryLadder:
             )
         if rung is Rung.CACHE:
             predictor.drop_crops()
-        elif rung is Rung.BANK and not predictor.shrink_bank(SMALL_BANK):
+        elif rung is Rung.BANK and (elsewhere or not predictor.shrink_bank(SMALL_BANK)):
             return False
-        elif rung is Rung.HALF and not predictor.halve_memories():
+        elif rung is Rung.HALF and (elsewhere or not predictor.halve_memories()):
             return False
         elif rung is Rung.CPU:
-            # A full host has no room for what a GPU holds.
             other = self._device.fallback(predictor.runtime) if shortage == "device" else None
             if other is None:
                 return False

@@ -46,6 +46,16 @@ class PackedMask:
         byte, bit = divmod((k * columns + j) * length + i, 8)
         return bool(self.bits[byte] >> (7 - bit) & 1)
 
+    def at_each(self, voxels: np.ndarray) -> np.ndarray:
+        """Which of these voxels, (N, 3) whole numbers (k, j, i), are set: (N,) bool."""
+        result = np.zeros(len(voxels), dtype=bool)
+        offsets = voxels - np.array(self.box.low)
+        inside = ((offsets >= 0) & (offsets < self.box.shape)).all(axis=1)
+        if inside.any():
+            places = np.ravel_multi_index(tuple(offsets[inside].T), self.box.shape)
+            result[inside] = np.frombuffer(self.bits, np.uint8)[places >> 3] >> (7 - (places & 7)) & 1
+        return result
+
     def within(self, box: Box) -> np.ndarray:
         """The mask's voxels in a box of the scan: bool array of the box's shape, fresh and writable."""
         result = np.zeros(box.shape, dtype=bool)

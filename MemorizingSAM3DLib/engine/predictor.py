@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import compress
 
 import numpy as np
 import torch
 
 from .cancellation import CancelToken
+from .cuda_graphs import CudaGraphs, GraphBackend
+from .device_memory import DeviceMemory, TorchMemory
 from .errors import VolumeError
 from .geometry import CropGrid, Volume, resample_to_crop
+from .graph_capture import GraphedCalls
 from .intensity import guess_modality, normalise
 from .memory.interaction import Interaction
 from .memory.interaction_config import DEFAULT_CAPACITY
 from .memory.interaction_recall import InteractionRecall
 from .memory.interaction_weights import InteractionMemory
+from .memory_ladder import MemoryLadder
 from .networks.image_encoder import AttentionGuest, ImageFeatures
 from .networks.sam3d import SAM3D
 from .prompts import Click, Listening
 from .recall.case_attention import CaseAttention
 from .recall.case_recall import CaseRecall, Recollection
 from .runtime import Runtime, choose_runtime
+from .uploading import uploaded
 
 PUBLISHED_SPACING_MM = 1.5
 NATIVE_SPACINGS_MM = (0.5, 3.0)
@@ -37,8 +43,13 @@ class Predictor:
         embeddings: how many encoded crops are kept (least recently used goes first); 0 keeps none.
         interaction_memory: what lets past clicks and their masks condition the embedding; None: nothing does.
         bank_size: how many past interactions are heard, 1 to 256.
+        device_memory: what is done about the device's memory; PyTorch's own ways by default.
+        graphs: what records the network's calls; on a GPU CUDA graphs by default, elsewhere nothing.
 
     Attributes:
+        runtime: where it computes; the CPU from the moment on when a GPU's memory was too small (see ``ladder``).
+        ladder: what is given up when memory runs out, so that a session goes on, and what was given up so far.
+        graphs: replays the network's calls; None: they are made one by one, as they also may be set to.
         encodes: how many crops have been encoded so far.
         case_recall: what remembered cases say about a first click; None: nothing is asked.
         case_attention: remembered cases to which the encoder's blocks attend; None: they do not.
@@ -49,8 +60,15 @@ class Predictor:
 
     def __init__(self, network: SAM3D, runtime: Runtime | None = None, embeddings: int = 8,
                  interaction_memory: InteractionMemory | None = None,
-                 bank_size: int = DEFAULT_CAPACITY) -> None:  # fmt: skip
+                 bank_size: int = DEFAULT_CAPACITY,
+                 device_memory: DeviceMemory | None = None, graphs: GraphBackend | None = None) -> None:  # fmt: skip
         self.runtime = runtime or choose_runtime()
+        self._device_memory = device_memory or TorchMemory()
+        self.ladder = MemoryLadder(self, self._device_memory)
+        self._most_heard: int | None = None
+        if graphs is None and self.runtime.device.type == "cuda":
+            graphs = CudaGraphs(self.runtime.device)
+        self.graphs = None if graphs is None else GraphedCalls(graphs, self._device_memory)
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.runtime.device)
         for parameter in self.network.parameters():
@@ -119,6 +137,8 @@ class Predictor:
         Raises:
             ValueError: another size.
         """
+        if bank_size is not None and self._most_heard is not None:
+            bank_size = min(bank_size, self._most_heard)
         if self._interactions is not None and bank_size is not None and bank_size != self._interactions.bank.size:
             self._interactions.resize(bank_size)
         self._remembering = on and self._interactions is not None
@@ -178,12 +198,62 @@ class Predictor:
         if self._interactions is not None:
             self._interactions.bank.clear()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more crop can be kept without another going."""
+        return len(self._cache) < self.embeddings
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of the encoded crops that are kept."""
+        tensors = [t for f in self._cache.values() for t in (f.embedding, *f.skips, f.image) if t is not None]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def drop_crops(self) -> None:
+        """Lets go of the cached crops, keeps half as many from now on, and records no graphs any more.
+
+        What is asked for again is computed again.
+        """
+        self._cache.clear()
+        self.graphs = None
+        self.embeddings = (self.embeddings + 1) // 2
+        self._forget_bank()
+
+    def shrink_bank(self, size: int) -> bool:
+        """Hears at most so many past interactions from now on, whatever is set; False when it heard no more before."""
+        if self._interactions is None or self._interactions.bank.size <= size:
+            return False
+        self._most_heard = size
+        self._interactions.resize(size)
+        return True
+
+    def halve_memories(self) -> bool:
+        """Keeps past interactions in half precision from now on; False when they are, or there are none."""
+        return self._interactions is not None and self._interactions.halve()
+
+    def move_to(self, runtime: Runtime) -> None:
+        """Computes there from now on. Crops are encoded again when they are asked for."""
+        self._cache.clear()
+        self.graphs = None
+        self._device_memory.move_to(self.network, runtime.device)
+        if self._interactions is not None:
+            self._interactions.move_to(runtime, self._device_memory.move_to)
+        if self.case_attention is not None:
+            self.case_attention.move_to(runtime.device)
+        self.runtime = runtime
+
     def features(self, grid: CropGrid, plain: bool = False) -> ImageFeatures:
         """The encoded crop, from the cache when it is there.
 
         Args:
             plain: without attention to remembered cases, whatever is set.
+
+        Raises:
+            MemoryExhaustedError: there is too little memory, as in all that computes.
         """
+        return self.ladder.run(lambda: self._features(grid, plain))
+
+    def _features(self, grid: CropGrid, plain: bool = False) -> ImageFeatures:
         guest = None if plain else self.case_attention
         if guest is not None:
             guest.refresh()
@@ -191,7 +261,7 @@ class Predictor:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        features = self.encode(grid, guest)
+        features = self._encode(grid, guest)
         if self.embeddings > 0:
             self._cache[key] = features
             while len(self._cache) > self.embeddings:
@@ -200,12 +270,20 @@ class Predictor:
 
     def encode(self, grid: CropGrid, guest: AttentionGuest | None = None) -> ImageFeatures:
         """The crop, encoded anew and not kept; a guest takes part in the encoder's attention."""
+        return self.ladder.run(lambda: self._encode(grid, guest))
+
+    def _encode(self, grid: CropGrid, guest: AttentionGuest | None) -> ImageFeatures:
         self._check()
         crop, inside = resample_to_crop(self.volume, grid)
         image = normalise(crop, inside, self._modality, self.network.config.family)
         with torch.inference_mode(), self.runtime.autocast():
-            crops = torch.from_numpy(image)[None, None].to(self.runtime.device)
-            features = self.network.encode(crops) if guest is None else self.network.encode(crops, guest)
+            crops = uploaded(image, self.runtime.device)[None, None]
+            if guest is not None:
+                features = self.network.encode(crops, guest)
+            elif self.graphs is not None:
+                features = self.graphs.encode(self.network, crops)
+            else:
+                features = self.network.encode(crops)
         self.encodes += 1
         return features
 
@@ -222,33 +300,37 @@ class Predictor:
             memories: past interactions, the newest last; not heard while the interaction memory is off. Without them
                 the logits are those of the plain network.
         """
-        inside = [click for click in clicks if grid.contains(click.ras)]
+        return self.ladder.run(lambda: self._logits(grid, clicks, previous, memories))
+
+    def _logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None,
+                memories: Sequence[Interaction]) -> np.ndarray:  # fmt: skip
+        inside = list(compress(clicks, grid.contains_each([click.ras for click in clicks])))
         if not self.network.uses_click_history:
             inside = inside[-1:]
         coords = grid.ras_to_index(np.array([click.ras for click in inside]).reshape(-1, 3))
         labels = [int(click.positive) for click in inside]
         device = self.runtime.device
-        features = self.features(grid)
+        features = self._features(grid)
         self._check()
         with torch.inference_mode(), self.runtime.autocast():
             network: SAM3D = self.network
             if self._interactions is not None and self._remembering:
                 network, features = self._interactions.heard(features, grid, memories)
-            past = None if previous is None else torch.from_numpy(previous).to(device)[None, None]
-            logits = network.decode(
-                features,
-                torch.from_numpy(coords.astype(np.float32))[None].to(device),
-                torch.tensor([labels], device=device),
-                past,
-            )
+            past = None if previous is None else uploaded(previous, device)[None, None]
+            places, kinds = torch.from_numpy(coords.astype(np.float32))[None], torch.tensor([labels])
+            if self.graphs is not None:
+                logits = self.graphs.decode(network, features, places, kinds, past)
+            else:
+                logits = network.decode(features, places.to(device), kinds.to(device), past)
         return logits[0, 0].float().cpu().numpy()
 
     def recollect(self, grid: CropGrid, click: Click) -> Recollection | None:
         """What remembered cases say about a click that a crop is centred on; None when they know nothing like it."""
         if self.case_recall is None:
             return None
+        recall = self.case_recall
         # It was calibrated, and its cases were described, without attention to other cases.
-        return self.case_recall.recollect(self.features(grid, plain=True), click.ras, self._modality)
+        return self.ladder.run(lambda: recall.recollect(self._features(grid, plain=True), click.ras, self._modality))
 
     def remember(self, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction] = ()) -> tuple[Interaction, ...]:  # fmt: skip
@@ -257,9 +339,14 @@ class Predictor:
         Args:
             grid: the crop. click: in it. logits: (m, m, m) on ``grid.coarser(m)`` that it led to. memories: so far.
         """
-        if self._interactions is None or not self._remembering:
+        interactions = self._interactions
+        if interactions is None or not self._remembering:
             return tuple(memories)
-        features = self.features(grid)
-        self._check()
-        with torch.inference_mode(), self.runtime.autocast():
-            return self._interactions.remember(features, grid, click, logits, memories)
+
+        def embed() -> tuple[Interaction, ...]:
+            features = self._features(grid)
+            self._check()
+            with torch.inference_mode(), self.runtime.autocast():
+                return interactions.remember(features, grid, click, logits, memories)
+
+        return self.ladder.run(embed)

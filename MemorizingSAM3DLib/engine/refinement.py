@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from scipy import ndimage
 
-from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_logits, refined_logits
+from .clicked_voxels import ClickedVoxels
+from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_logits
 from .locality import accepted_region, hold_clicks
 from .memory.interaction import Interaction
 from .packed_mask import PackedMask
@@ -50,6 +52,7 @@ class ClickRefiner:
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
+        self._voxels: ClickedVoxels | None = None
 
     @property
     def volume(self) -> Volume:
@@ -81,7 +84,9 @@ class ClickRefiner:
         merged = new if old is None else np.where(region, new, old)
         cells = grid.coarser(len(new))
         before = merged > 0
-        hold_clicks(merged, [(cells.ras_to_index(self._places(c)), c.positive) for c in clicks])
+        positive = np.array([c.positive for c in clicks])
+        voxels, places = self._clicked_voxels.of(clicks)
+        hold_clicks(merged, list(zip(cells.ras_to_index(places), positive, strict=True)))
         region |= before != (merged > 0)
         mask = self._written(state.mask, grid, merged, region)
         # What was decided about an object that is gone says nothing about the next one.
@@ -90,7 +95,7 @@ class ClickRefiner:
         after = MaskState(mask, clicks, grid, merged, (*seen, grid), interactions, recollection)
         if click.positive:
             after = self._continued(after)
-        return replace(after, mask=self._with_clicked_voxels(after.mask, clicks))
+        return replace(after, mask=self._with_labels(after.mask, voxels, positive))
 
     def _first_look(self, clicks: tuple[Click, ...],
                     recollect: Recollect) -> tuple[CropGrid, np.ndarray, Recollection | None]:  # fmt: skip
@@ -138,6 +143,11 @@ class ClickRefiner:
         spacing = state.grid.spacing if state.grid is not None else grid.spacing
         return CropGrid(click.ras, spacing, predictor.crop_size)
 
+    def expected_grid(self, state: MaskState) -> CropGrid:
+        """The crop through which a click in the middle of the mask, which is not empty, would be looked at next."""
+        r, a, s = self._corners(state.mask.box).mean(axis=0).tolist()
+        return self._grid_for(state, Click((r, a, s)))
+
     def _suits(self, grid: CropGrid, click: Click) -> bool:
         # Near a face that is also the scan's there is nothing more to see: any crop would do as well.
         if grid.contains(click.ras, MARGIN_VOXELS):
@@ -166,7 +176,7 @@ class ClickRefiner:
             decided = _decided(grid, seen, len(old))
             if not (old > 0).any():
                 continue  # what reached the border was too thin to be seen from here
-            clicks = [click for click in state.clicks if grid.contains(click.ras)]
+            clicks = list(compress(state.clicks, grid.contains_each([click.ras for click in state.clicks])))
             heard = clicks if self.predictor.network.uses_click_history else clicks[-1:]
             if not any(click.positive for click in heard):
                 clicks.append(self._deepest(old, grid))
@@ -190,20 +200,28 @@ class ClickRefiner:
         filled = mask_to_crop(mask.within(whole), self.volume, grid, self.predictor.output_size)
         return (filled - 0.5).astype(np.float32) * (2 * _KNOWN_LOGIT)
 
-    def _places(self, click: Click) -> np.ndarray:
-        """(2, 3) RAS mm: the click, and the centre of the scan voxel in which it lies."""
-        return np.stack([click.ras, self.volume.ijk_to_ras_points(self.volume.nearest_voxel(click.ras))])
+    @property
+    def _clicked_voxels(self) -> ClickedVoxels:
+        if self._voxels is None or self._voxels.volume is not self.volume:
+            self._voxels = ClickedVoxels(self.volume)
+        return self._voxels
 
-    def _with_clicked_voxels(self, mask: PackedMask, clicks: tuple[Click, ...]) -> PackedMask:
-        """The mask in which the voxel under each click has its label, however coarse the logits; the newest wins."""
-        labels = {self.volume.nearest_voxel(click.ras)[::-1]: click.positive for click in clicks}
-        wrong = {voxel: label for voxel, label in labels.items() if mask.at(voxel) != label}
-        if not wrong:
+    def _with_labels(self, mask: PackedMask, voxels: np.ndarray, labels: np.ndarray) -> PackedMask:
+        """The mask in which the voxel under each click has its label, however coarse the logits; the newest wins.
+
+        Args:
+            voxels: (N, 3), (k, j, i), in the order of the clicks. labels: (N,) bool.
+        """
+        flat = np.ravel_multi_index(tuple(voxels.T), self.volume.shape)
+        newest = len(flat) - 1 - np.unique(flat[::-1], return_index=True)[1]
+        voxels, labels = voxels[newest], labels[newest]
+        wrong = mask.at_each(voxels) != labels
+        if not wrong.any():
             return mask
-        voxels = np.array(list(wrong))
+        voxels, labels = voxels[wrong], labels[wrong]
         box = mask.box.union(Box.between(voxels.min(axis=0), voxels.max(axis=0) + 1))
         result = mask.within(box)
-        result[tuple((voxels - box.low).T)] = list(wrong.values())
+        result[tuple((voxels - box.low).T)] = labels
         return PackedMask.of(result, box)
 
     def _written(self, mask: PackedMask, grid: CropGrid, logits: np.ndarray, region: np.ndarray,
@@ -213,14 +231,17 @@ class ClickRefiner:
         box = self._box_of(region & (logits > 0), grid).union(mask.box.intersection(touched))
         if box.is_empty:
             return mask
-        done, values = paste_logits(refined_logits(logits), grid, self.volume, box)
+        done, values = paste_logits(logits, grid, self.volume, box, refined=True)
         if done.is_empty:
             return mask
         inside = paste_logits(np.where(region, 1.0, -1.0), grid, self.volume, done)[1] > 0
         both = mask.box.union(done)
         result = mask.within(both)
         part = Box.between(np.subtract(done.low, both.low), np.subtract(done.high, both.low)).slices
-        result[part] = np.where(inside, (values > 0) | (result[part] & only_add), result[part])
+        wanted = values > 0
+        if only_add:
+            wanted |= result[part]
+        np.copyto(result[part], wanted, where=inside)
         return PackedMask.of(result, both)
 
     def _box_of(self, cells: np.ndarray, grid: CropGrid) -> Box:

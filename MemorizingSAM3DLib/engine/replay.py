@@ -48,7 +48,7 @@ class Replay:
         """The mask that the prompts lead to.
 
         Raises:
-            ClickError: a click lies outside the scan.
+            ClickError: a click lies outside the scan. MemoryExhaustedError: there is too little memory.
         """
         return self.state_of(prompts).mask
 
@@ -68,7 +68,8 @@ class Replay:
             key = prompts.first(number + 1)
             recollect = partial(self._recollections.of, key, self.predictor.recollect)
             with self.predictor.listening(prompts.listening[number]):
-                state = self._refiner.refine(state, prompts.clicks[number], recollect)
+                refine = partial(self._refiner.refine, state, prompts.clicks[number], recollect)
+                state = self.predictor.ladder.run(refine)
             self._states[key] = state
             while len(self._states) > STATES_KEPT:
                 self._states.popitem(last=False)

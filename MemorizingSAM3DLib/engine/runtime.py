@@ -8,10 +8,11 @@ from typing import Literal
 
 import torch
 
+from .bfloat16_check import cpu_computes_bfloat16
 from .cuda_check import CudaState, check_cuda
 from .errors import EngineError
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "fastest", "float32", "bfloat16"]
 
 
 class DeviceError(EngineError):
@@ -33,7 +34,10 @@ class Runtime:
 
     def autocast(self) -> torch.autocast:
         """The context in which networks run."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+        # No cache of cast weights: a recorded CUDA graph would read it after it is gone. Only weights that are trained
+        # would be in it anyway.
+        enabled = self.precision == "bfloat16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     @property
     def description(self) -> str:
@@ -44,7 +48,8 @@ class Runtime:
 def choose_runtime(device: str = "auto", precision: Precision = "auto") -> Runtime:
     """The CUDA GPU if it can really compute, else the CPU; ``cuda`` and ``cpu`` ask for one by name.
 
-    At ``auto`` precision a GPU computes in bfloat16 and a CPU in float32, which is deterministic there.
+    At ``auto`` precision a GPU computes in bfloat16 and a CPU in float32, so that all CPUs give the same masks up to
+    rounding; at ``fastest`` a CPU takes bfloat16, too, where it gains by that (see `cpu_computes_bfloat16`).
 
     Raises:
         DeviceError: CUDA was asked for by name and cannot be used, or the device is none of these.
@@ -60,7 +65,9 @@ def choose_runtime(device: str = "auto", precision: Precision = "auto") -> Runti
         name = f"{torch.cuda.get_device_name(chosen)}, {gigabytes:.0f} GB"
         return Runtime(chosen, "float32" if precision == "float32" else "bfloat16", name)
     warning = f"Running on the CPU: slower than on a GPU. {problem}" if problem else None
-    chosen_precision: Literal["float32", "bfloat16"] = "bfloat16" if precision == "bfloat16" else "float32"
+    chosen_precision: Literal["float32", "bfloat16"] = "float32"
+    if precision == "bfloat16" or (precision == "fastest" and cpu_computes_bfloat16()):
+        chosen_precision = "bfloat16"
     return Runtime(torch.device("cpu"), chosen_precision, f"CPU ({torch.get_num_threads()} threads)", warning)
 
 

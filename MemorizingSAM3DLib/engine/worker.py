@@ -62,6 +62,7 @@ class Worker:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Job, Outcome]] = queue.SimpleQueue()
         self._outstanding: list[Job] = []
+        self._ahead: Job | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -76,13 +77,36 @@ class Worker:
             function: runs on the worker's thread; gets the job, to report to and to ask whether it was cancelled.
             deliver: called by `poll`, on the thread that polls, exactly once.
         """
+        self._stop_ahead()
         job = Job(function, deliver, text)
         self._outstanding.append(job)
+        self._put(job)
+        return job
+
+    def run_ahead(self, function: Callable[[Job], Any]) -> None:
+        """Does something while there is nothing else to do; any job that is submitted ends it at its next check.
+
+        Nobody learns of it: it is not `current`, `poll` does not wait for it, and its errors are dropped, since whoever
+        needs the result later meets them then. Does nothing while a job is outstanding.
+
+        Args:
+            function: runs on the worker's thread; gets a job whose token it has to ask often.
+        """
+        self._stop_ahead()
+        if not self._outstanding:
+            self._ahead = Job(function, _drop)
+            self._put(self._ahead)
+
+    def _stop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.token.cancel()
+            self._ahead = None
+
+    def _put(self, job: Job) -> None:
         self._jobs.put(job)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="MemorizingSAM3D", daemon=True)
             self._thread.start()
-        return job
 
     def poll(self, wait: float = 0.0) -> bool:
         """Delivers what is done.
@@ -105,6 +129,7 @@ class Worker:
 
     def cancel(self) -> None:
         """Cancels every outstanding job. They are still delivered, as cancelled unless they were done already."""
+        self._stop_ahead()
         for job in self._outstanding:
             job.token.cancel()
 
@@ -129,5 +154,10 @@ class Worker:
                 outcome = Outcome(job.function(job))
             except BaseException as error:  # it belongs to whoever asked for the job, on the thread that polls
                 outcome = Outcome(error=error)
-            self._done.put((job, outcome))
+            if job.deliver is not _drop:
+                self._done.put((job, outcome))
             del job, outcome
+
+
+def _drop(outcome: Outcome) -> None:
+    """For jobs whose outcome nobody asks for."""

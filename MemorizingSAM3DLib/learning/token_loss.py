@@ -37,7 +37,7 @@ class TokenView:
 
     def target(self, targets: Tensor) -> Tensor:
         """Occupancies (B, 1, m, m, m) at token resolution, (B, 1, g, g, g)."""
-        return functional.adaptive_avg_pool3d(targets, tuple(self.logits.shape[2:]))
+        return functional.adaptive_avg_pool3d(targets, self.logits.shape[-1])
 
     def _see(self, _: object, __: object, output: tuple[Tensor, Tensor]) -> None:
         tokens, image = output

@@ -58,6 +58,7 @@ class Inference:
         loaded: the model that is ready, or None.
         caseMemory: the memory that first clicks ask. cases: it, on the worker's thread.
         interactions: how many past clicks are heard; None: the interaction memory is off.
+        lookAhead: whether crops are encoded before a click needs them; None: where that pays.
     """
 
     def __init__(self, choice: ModelChoice) -> None:
@@ -72,6 +73,7 @@ class Inference:
         self.cases = CaseMemoryAccess()
         self.interactions: int | None = INTERACTIONS_KEPT
         self._caseMemoryState = 0
+        self.lookAhead: bool | None = None
 
     @property
     def hasInteractionMemory(self) -> bool | None:
@@ -176,7 +178,27 @@ class Inference:
             recalled = None if recollection is None else recollection.structure
             return ComputedMask(mask, shown, box, mask.within(box), len(state.interactions), recalled)
 
-        return self.worker.submit(run, deliver, "Segmenting")
+        def delivered(outcome: Outcome) -> None:
+            deliver(outcome)
+            if outcome.error is None:
+                self._lookAhead(prompts, scan)
+
+        return self.worker.submit(run, delivered, "Segmenting")
+
+    def _lookAhead(self, prompts: Prompts, scan: ScanInput | None) -> None:
+        """Encodes what the next click will need, if nothing else is asked for meanwhile."""
+        from MemorizingSAM3DLib.engine.looking_ahead import look_ahead, pays
+
+        def run(job: Job) -> None:
+            replay = self._replay
+            if replay is not None and scan is self._scan:
+                look_ahead(replay.predictor, replay.state_of(prompts), job.token)
+
+        ahead = self.lookAhead
+        if ahead is None:
+            ahead = self.loaded is not None and pays(self.loaded.predictor.runtime)
+        if ahead:
+            self.worker.run_ahead(run)
 
     def close(self) -> None:
         """Ends the thread; nothing is delivered any more."""

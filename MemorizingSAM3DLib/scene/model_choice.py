@@ -32,7 +32,7 @@ class ModelChoice:
 
     Args:
         model: a registered name or a checkpoint's path; "" for the model that is shipped.
-        device: auto, cpu, cuda or cuda:0. precision: auto, float32 or bfloat16.
+        device: auto, cpu, cuda or cuda:0. precision: float32, bfloat16, or auto: bfloat16 where that is faster.
         threads: of the CPU; 0 for PyTorch's choice.
         cacheFolder: where downloaded models are; "" for the usual place.
     """
@@ -73,7 +73,9 @@ class ModelChoice:
         threads = self.threads or automatic
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
-        runtime = choose_runtime(self.device, cast(Literal["auto", "float32", "bfloat16"], self.precision))
+        # Here speed counts; evaluations stay in float32, which is the same on every processor up to rounding.
+        precision = cast(Literal["float32", "bfloat16"], self.precision) if self.precision != "auto" else "fastest"
+        runtime = choose_runtime(self.device, precision)
         folder = Path(self.cacheFolder) if self.cacheFolder else None
         checkpoint = load(self.model, cache=folder) if self.model else load_default()
         title = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name

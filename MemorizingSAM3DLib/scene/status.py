@@ -9,6 +9,7 @@ from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryFacts
 
 if TYPE_CHECKING:
     from MemorizingSAM3DLib.scene.inference import Inference
+    from MemorizingSAM3DLib.scene.model_choice import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Status:
 
     Attributes:
         model, device: titles; "" before a model was loaded. warning: plain words that stay, when it is slower than it
-            could be.
+            could be, or when memory ran out and something was given up.
         busy: what is being computed, or None. progress: 0 to 1, None when not known. canCancel: whether that can be
             given up.
         lastClickMilliseconds: from the last edit to the segment in the scene.
@@ -46,10 +47,11 @@ def statusOf(inference: Inference, milliseconds: float | None, interactions: int
              note: str = "") -> Status:  # fmt: skip
     """The status of an `Inference` now. For the other arguments see `Status`."""
     loaded, job = inference.loaded, inference.worker.current
+    device, warning = _machineOf(loaded) if loaded else ("", None)
     return Status(
         model=loaded.title if loaded else "",
-        device=loaded.device if loaded else "",
-        warning=loaded.warning if loaded else None,
+        device=device,
+        warning=warning,
         busy=job.text if job else None,
         progress=job.fraction if job else None,
         canCancel=job is not None and not job.token.cancelled,
@@ -60,3 +62,13 @@ def statusOf(inference: Inference, milliseconds: float | None, interactions: int
         recalled=recalled,
         memoryNote=note,
     )
+
+
+def _machineOf(loaded: LoadedModel) -> tuple[str, str | None]:
+    """What computes now, and what the user should know of it: a GPU may have been left, its memory too small."""
+    ladder = loaded.predictor.ladder
+    graphs = loaded.predictor.graphs
+    device = loaded.predictor.runtime.description if ladder.moved_from else loaded.device
+    if graphs is not None and graphs.problem:
+        device += ", without CUDA graphs"
+    return device, " ".join(text for text in (loaded.warning, ladder.warning) if text) or None

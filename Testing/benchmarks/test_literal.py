@@ -5,7 +5,7 @@ import torch
 
 from MemorizingSAM3DLib.benchmarks.literal import literal_encode
 from MemorizingSAM3DLib.engine.networks.image_encoder import ImageEncoder
-from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_SAM_MED3D
+from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE, SMALL_SAM_MED3D
 
 
 def an_encoder(config) -> ImageEncoder:
@@ -36,6 +36,14 @@ def test_the_padding_is_part_of_the_literal_arithmetic():
     torch.testing.assert_close(literal_encode(encoder, image), encoder(image), atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("attention", ["dense", "column"])
+@torch.no_grad()
+def test_the_students_loop_over_segments_gives_what_one_call_gives(attention):
+    encoder = an_encoder(SMALL_FASTSAM3D.with_(attention=attention))
+    image = torch.randn(1, 1, 32, 32, 32)
+    torch.testing.assert_close(literal_encode(encoder, image), encoder(image), atol=2e-5, rtol=1e-4)
+
+
 def test_encoders_of_another_form_are_refused():
     with pytest.raises(AssertionError):
-        literal_encode(an_encoder(SMALL_FASTSAM3D), torch.randn(1, 1, 32, 32, 32))
+        literal_encode(an_encoder(SMALL_NATIVE), torch.randn(1, 1, 32, 32, 32))

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from MemorizingSAM3DLib.benchmarks.retrieval import measure_retrieval, some_vectors, stages
-from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.memory import retrieval
+from MemorizingSAM3DLib.benchmarks import retrieval
+from MemorizingSAM3DLib.benchmarks.contender import Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.retrieval import knn_part, search, some_vectors
+from MemorizingSAM3DLib.engine.memory import retrieval as engine_retrieval
 
 with_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
+SOME = {"width": 8, "queries": 3, "k": 5}
 
 
 def test_vectors_are_always_the_same_and_of_unit_length():
@@ -21,23 +21,28 @@ def test_vectors_are_always_the_same_and_of_unit_length():
 
 
 @with_faiss
-def test_every_backend_is_measured_on_the_same_vectors_and_finds_the_same():
-    done = []
-    report = measure_retrieval([50, 400], 8, 3, 5, 2, inverted=True, progress=lambda: done.append(1))
-    assert len(done) == stages([50, 400], 2)
-    assert [run["vectors"] for run in report["runs"]] == [50, 400]
-    for run in report["runs"]:
-        assert set(run["milliseconds"]) == {"torch", "faiss", "faiss-ivf"}
-        assert run["ratio"]["torch"] == 1
-        assert run["same_neighbours"]["faiss"] == 1
-        assert all(milliseconds > 0 for milliseconds in run["milliseconds"].values())
+def test_every_backend_searches_the_same_vectors_and_finds_the_same():
+    ours, faiss, lists = (search(Setting(), 400, backend=b, **SOME) for b in ("torch", "faiss", "faiss-ivf"))
+    assert ours.facts["found"] == faiss.facts["found"]
+    assert faiss.facts["recall"] == 1 and lists.facts["recall"] > 0.5
+    assert "recall 1.000" in ours.facts["note"]
+    assert faiss.run().indices.shape == (3, 5)
 
 
-def test_without_faiss_pytorch_alone_is_measured_and_said_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(retrieval, "_faiss", lambda: None)
-    out = tmp_path / "knn.json"
-    command = ["benchmark", "knn", "--vectors", "60", "--width", "8", "--repeats", "1", "--inverted", "--out", str(out)]
-    done = CliRunner(env={"COLUMNS": "300"}).invoke(app, command)
-    assert done.exit_code == 0
-    assert "faiss is not installed" in done.output
-    assert set(json.loads(out.read_text())["runs"][0]["milliseconds"]) == {"torch"}
+def test_without_faiss_it_is_not_available(monkeypatch):
+    monkeypatch.setattr(engine_retrieval, "_faiss", lambda: None)
+    with pytest.raises(UnavailableError, match="not installed"):
+        search(Setting(), 60, backend="faiss", **SOME)
+
+
+def test_what_does_not_fit_into_the_memory_is_not_tried(monkeypatch):
+    monkeypatch.setattr(retrieval, "available_bytes", lambda: 1000)
+    with pytest.raises(UnavailableError, match="0.0 GB are free"):
+        search(Setting(), 60, backend="torch", **SOME)
+
+
+def test_there_is_a_group_for_each_number_of_vectors():
+    part = knn_part(Setting(), [100_000, 5], 768, 1, 10, inverted=True)
+    assert [group.title for group in part.groups] == ["100,000 vectors", "5 vectors"]
+    assert [contender.name for contender in part.groups[0].contenders] == ["torch", "faiss", "faiss-ivf"]
+    assert part.groups[0].wanted["torch"].most_ms == 85 and not part.groups[1].wanted

@@ -5,47 +5,74 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from MemorizingSAM3DLib.benchmarks import encoding
+from MemorizingSAM3DLib.benchmarks import alternation, encoding, everything
+from MemorizingSAM3DLib.benchmarks.contender import Group, Part, Wanted
 from MemorizingSAM3DLib.cli import app
+from Testing.benchmarks import some_contenders as some
+from Testing.benchmarks.some_contenders import a_contender
 
-REPORT = {
-    "system": {"torch": "2.10", "processor": "x86_64", "threads": 2, "repeats": 3},
-    "milliseconds": {"sam_med3d encode": 1000.0, "sam_med3d encode, literal": 3000.0},
-    "speed_up": 3.0,
-    "largest_difference": 4.5e-6,
-    "added_bytes": {"ours": 110_000_000, "literal": None},
-    "bars": {"least_speed_up": 2.5, "most_added_bytes": 300_000_000},
-}
+COMMANDS = ["encode", "click", "session", "memory", "knn", "writing", "start", "scaling", "all"]
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    calls = []
-    monkeypatch.setattr(encoding, "measure_encoding", lambda *given: calls.append(given[:2]) or REPORT)
-    return calls
+def a_part(*makes, name="made"):
+    wanted = {"quick": Wanted(most_ms=1e6)}
+    return Part(name, "A part", [Group("A group", [a_contender(make) for make in makes], "quick", wanted)])
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch):
+    monkeypatch.setattr(alternation, "PAUSE_SECONDS", 0.0)
 
 
 def run(*arguments: object):
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["benchmark", *map(str, arguments)])
 
 
-def test_the_report_is_printed_and_written(measured, tmp_path):
-    done = run("encode", "--repeats", 3, "--threads", 2, "--out", tmp_path / "encode.json")
+def test_a_part_is_measured_shown_and_written(monkeypatch, tmp_path):
+    settings = []
+    part = a_part(some.quick, some.unavailable)
+    monkeypatch.setattr(encoding, "encode_part", lambda setting: settings.append(setting) or part)
+
+    done = run("encode", "--repeats", 2, "--device", "cpu", "--out", tmp_path / "speed")
+
     assert done.exit_code == 0, done.output
-    assert measured == [(3, 2)]
-    assert "3.00 times as fast as the literal arithmetic (at least 2.5 is wanted)" in done.output
-    assert "4.5e-06" in done.output
-    assert "adds 110 MB" in done.output and "the literal one an unknown amount" in done.output
-    assert json.loads((tmp_path / "encode.json").read_text(encoding="utf-8")) == REPORT
+    assert settings[0].device == "cpu" and settings[0].threads >= 1
+    assert "A group" in done.output and "at most 1e+06 ms (met)" in done.output
+    assert "not measured" in done.output and "There is no such thing here." in done.output
+    (group,) = json.loads((tmp_path / "speed" / "made.json").read_text(encoding="utf-8"))["groups"]
+    assert [len(row["milliseconds"]) for row in group["rows"]] == [2, 0]
+    assert {path.suffix for path in (tmp_path / "speed").iterdir()} == {".json", ".csv", ".md", ".png"}
 
 
-def test_a_report_that_cannot_be_written_is_an_error(measured, tmp_path):
-    done = run("encode", "--out", tmp_path / "missing" / "encode.json")
+def test_all_parts_are_measured_though_one_fails_and_then_it_exits_with_an_error(monkeypatch, tmp_path):
+    parts = [(lambda _: a_part(some.failing_to_start, name="first"), 1), (lambda _: a_part(some.quick, name="then"), 1)]
+    monkeypatch.setattr(everything, "all_parts", lambda: parts)
+
+    done = run("all", "--device", "cpu", "--out", tmp_path)
+
     assert done.exit_code == 1
-    assert "cannot be written" in done.output
+    assert "RuntimeError: no memory, say" in done.output
+    text = (tmp_path / "benchmark.md").read_text(encoding="utf-8")
+    assert "1 of 1 targets are met." in text and "- failed: A group, failing_to_start" in text
+    assert (tmp_path / "then.json").exists()
 
 
-def test_the_help_has_an_example():
-    done = run("encode", "--help")
+def test_a_device_that_is_not_there_is_an_error():
+    done = run("encode", "--device", "cuda:99")
+    assert done.exit_code == 1
+    assert "Error:" in done.output and "Choose the CPU" in done.output
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(encoding, "encode_part", lambda setting: a_part())
+    (tmp_path / "file").touch()
+    done = run("encode", "--device", "cpu", "--out", tmp_path / "file" / "folder")
+    assert done.exit_code == 1
+    assert "cannot be made" in done.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command):
+    done = run(command, "--help")
     assert done.exit_code == 0
-    assert "memorizing-sam3d benchmark encode" in done.output
+    assert f"memorizing-sam3d benchmark {command}" in done.output

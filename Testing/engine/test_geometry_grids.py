@@ -75,6 +75,16 @@ def test_the_field_of_view_reaches_half_a_voxel_beyond_the_outermost_centres() -
     assert not grid.contains((np.nan, 0.0, 0.0))
 
 
+def test_of_many_points_each_is_told_what_it_would_be_told_alone() -> None:
+    grid = CropGrid((1.0, -2.0, 0.5), 0.7, 10)
+    points = np.random.default_rng(0).uniform(-6, 6, (200, 3))
+    points = np.vstack([points, grid.index_to_ras([[-0.5, 9.5, 0], [9.5, 9.6, 0]]), [[np.nan, 0.0, 0.0]]])
+    told = grid.contains_each(points)
+    assert told.tolist() == [grid.contains(point) for point in points]
+    assert 0 < told.sum() < 200
+    assert grid.contains_each([]).shape == (0,)
+
+
 @pytest.mark.parametrize("size", [32, 64, 128, 256])
 def test_a_coarser_grid_has_the_same_field_of_view(size) -> None:
     grid = CropGrid((1.0, 2.0, 3.0), 0.7, 128)

@@ -117,6 +117,21 @@ def test_the_cells_that_decide_the_value_at_a_click_and_at_its_voxel_take_its_si
         assert ((deciding > 0) == positive).all()
 
 
+places_on_a_small_grid = st.tuples(*[st.floats(-2, 7.5)] * 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.float32, (6, 5, 7), elements=st.floats(-9, 9, width=32)),
+       st.lists(st.tuples(places_on_a_small_grid, places_on_a_small_grid, st.booleans()), max_size=12))  # fmt: skip
+def test_all_clicks_together_hold_what_they_hold_one_after_the_other(logits, clicks):
+    clicks = [(np.array([click, centre]), positive) for click, centre, positive in clicks]
+    together = logits.copy()
+    hold_clicks(together, clicks)
+    for click in clicks:
+        hold_clicks(logits, [click])
+    np.testing.assert_array_equal(together, logits)
+
+
 def test_cells_farther_than_one_cell_are_left_alone():
     logits = EMPTY.copy()
     hold_clicks(logits, [(at(10.3, 20.0, 20.6), True)])

@@ -25,6 +25,15 @@ def boxes(draw, shape):
 
 
 @settings(max_examples=80, deadline=None)
+@given(MASKS, st.lists(st.tuples(*[st.integers(-2, 11)] * 3), min_size=1))
+def test_many_voxels_are_asked_for_at_once(array, voxels):
+    mask = packed(array)
+    told = mask.at_each(np.array(voxels))
+    assert told.dtype == bool
+    assert told.tolist() == [mask.at(voxel) for voxel in voxels]
+
+
+@settings(max_examples=80, deadline=None)
 @given(MASKS, st.data())
 def test_any_box_of_it_is_what_the_array_has_there(array, data):
     mask = packed(array)

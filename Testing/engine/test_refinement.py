@@ -234,6 +234,18 @@ def test_the_same_click_twice_is_no_contradiction():
     assert dice(mask_of(after(refiner, Click(ORIGIN), Click(ORIGIN)), volume), truth) > 0.95
 
 
+def test_a_click_after_many_asks_the_scan_about_itself_alone(monkeypatch):
+    volume, _ = ct_of(ball(15), (40, 40, 40), 1.5)
+    refiner = a_refiner(volume, BrightnessNetwork(SMALL_CROP))
+    state = after(refiner, *(Click((0.7 * n - 2, 0.0, 0.0)) for n in range(6)))
+    asked = []
+    nearest_voxel = Volume.nearest_voxel
+    monkeypatch.setattr(Volume, "nearest_voxel", lambda *given: asked.append(given[1]) or nearest_voxel(*given))
+    newest = Click((0.0, 3.0, 0.0))
+    refiner.refine(state, newest)
+    assert set(asked) == {newest.ras}
+
+
 # --- first clicks, negative clicks, bad clicks -----------------------------------------------------------------------
 
 

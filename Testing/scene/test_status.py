@@ -4,10 +4,15 @@ import threading
 
 import pytest
 
+from MemorizingSAM3DLib.engine.geometry import CropGrid
+from MemorizingSAM3DLib.engine.graph_capture import GraphedCalls
+from MemorizingSAM3DLib.engine.memory_ladder import MemoryLadder, Rung
 from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryFacts
 from MemorizingSAM3DLib.scene.inference import Inference
 from MemorizingSAM3DLib.scene.scan_input import ScanInput
 from MemorizingSAM3DLib.scene.status import statusOf
+from Testing.engine.replaying import ReplayingBackend
+from Testing.engine.scarce_memory import CPU, ScarceMemory, fail_at
 from Testing.scene.quick_model import QuickModel
 
 
@@ -72,3 +77,32 @@ def test_what_the_memories_hold_is_told(an_inference):
 
     assert status.caseMemory == an_inference.cases.facts == CaseMemoryFacts()
     assert (status.interactions, status.recalled, status.memoryNote) == (3, "Liver", "Remembered.")
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_what_was_given_up_when_memory_ran_out_is_told_beside_the_models_own_warning(an_inference, failures):
+    an_inference.prepare(lambda outcome: None)
+    while an_inference.worker.poll(0.05):
+        pass
+    predictor = an_inference.loaded.predictor
+    predictor.ladder = MemoryLadder(predictor, ScarceMemory())
+    fail_at(predictor.network, "encode", range(1, failures + 1))
+    predictor.features(CropGrid((0.0, 0.0, 0.0), 1.0, 64))
+    status = statusOf(an_inference, None)
+
+    assert status.warning.startswith("Running on the CPU: slower. The memory of ")
+    assert Rung.CACHE.value in status.warning
+    assert (Rung.CPU.value in status.warning) == (failures == 2)
+    assert status.device == ("CPU (test)" if failures == 1 else CPU.description)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("operation not permitted when stream is capturing")])
+def test_a_device_that_works_without_cuda_graphs_is_told(an_inference, error):
+    an_inference.prepare(lambda outcome: None)
+    while an_inference.worker.poll(0.05):
+        pass
+    predictor = an_inference.loaded.predictor
+    predictor.graphs = GraphedCalls(ReplayingBackend(error), ScarceMemory())
+    predictor.features(CropGrid((0.0, 0.0, 0.0), 1.0, 64))
+
+    assert statusOf(an_inference, None).device == ("CPU (test), without CUDA graphs" if error else "CPU (test)")

@@ -171,6 +171,11 @@ class CropGrid:
         distance = np.abs(np.asarray(ras, dtype=np.float64) - self.center_ras)
         return bool((distance <= (self.size / 2 - margin_voxels) * self.spacing).all())
 
+    def contains_each(self, points: ArrayLike) -> np.ndarray:
+        """Whether each of these RAS points, (N, 3) mm, lies in the field of view: (N,) bool."""
+        distance = np.abs(np.asarray(points, dtype=np.float64).reshape(-1, 3) - self.center_ras)
+        return np.asarray((distance <= self.size / 2 * self.spacing).all(axis=1))
+
     def coarser(self, size: int) -> CropGrid:
         """The same field of view divided into `size` voxels an axis.
 

@@ -11,7 +11,7 @@ from ..geometry import CropGrid
 from ..networks.prompt_encoder import NativePromptEncoder, PromptEncoder
 from .interaction import Interaction, resampled
 from .interaction_config import DEFAULT_CAPACITY, MAXIMAL_CAPACITY
-from .memory_attention import DenseMemory, MemoryAttention, MemoryStack, Projected, SparseMemory
+from .memory_attention import DenseMemory, MemoryAttention, MemoryStack, Projected, SparseMemory, halved
 
 _FIRST_SLOTS = 16  # most sessions need no more; doubled when they do
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class InteractionRecall:
         self._plain, self.memory, self.runtime = network, memory, runtime
         self.network = memory.decoding_network(network).to(runtime.device)
         self.attention = memory.attention.eval().requires_grad_(False).to(runtime.device)
+        self._half = False
         for parameter in [*self.network.parameters(), *self.attention.parameters()]:
             if parameter.ndim == 5:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
@@ -52,7 +53,32 @@ class InteractionRecall:
         Raises:
             ValueError: it is not 1 to 256.
         """
-        self.bank = InteractionBank(self.attention, self.network.prompt_encoder, size)
+        self.bank = InteractionBank(self.attention, self.network.prompt_encoder, size, self._half)
+
+    def halve(self) -> bool:
+        """Keeps what is remembered in float16 from now on, the bank's keys and values too.
+
+        Interactions that states of a session hold already stay as they are: nothing is ever written to one.
+
+        Returns:
+            False where there is nothing to gain: it is so already, or bfloat16 is no larger.
+        """
+        if self._half or self.runtime.precision != "float32":
+            return False
+        self._half = True
+        self.resize(self.bank.size)
+        return True
+
+    def move_to(self, runtime: Runtime, move: Callable[[nn.Module, torch.device], None]) -> None:
+        """Computes there from now on; interactions follow when they are heard next.
+
+        Args:
+            move: moves a module's weights in place.
+        """
+        move(self.network, runtime.device)
+        move(self.attention, runtime.device)
+        self.runtime = runtime
+        self.resize(self.bank.size)
 
     def heard(self, features: ImageFeatures, grid: CropGrid,
               memories: Sequence[Interaction]) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
@@ -72,5 +98,7 @@ class InteractionRecall:
         labels = torch.tensor([[int(click.positive)]], device=self.runtime.device)
         mask: Tensor = torch.from_numpy(logits).to(self.runtime.device)[None, None]
         sparse, dense = self.network.prompt_encoder.memory_of(coords, labels, features.image, mask)
+        if self._half:
+            sparse, dense = sparse.half(), dense.half()
         number = memories[-1].number + 1 if memories else 0
         return (*memories, Interaction(number, click, grid, sparse, dense))[-self.bank.size :]

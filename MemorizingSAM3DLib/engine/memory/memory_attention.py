@@ -67,7 +67,8 @@ def halved(memory: Projected) -> Projected:
     """A memory whose numbers are kept in float16; what is known of it stays."""
     sparse, dense = memory.sparse, memory.dense
     if sparse is not None:
-        sparse = SparseMemory(*(part.half() for part in sparse[:-1]), sparse.known)
+        token, query, key, value = (part.half() for part in sparse[:-1])
+        sparse = SparseMemory(token, query, key, value, sparse.known)
     if dense is not None:
         dense = DenseMemory(dense.key.half(), dense.value.half(), dense.known)
     return Projected(sparse, dense)

@@ -17,7 +17,7 @@ from .attention import (
     windowed_published_bias,
 )
 from .config import NetworkConfig
-from .layers import MLP, ChannelNorm, ConvBlock
+from .layers import MLP, ChannelNorm, ConvBlock, FastConv3d
 from .sparse_attention import sparse_attend
 
 
@@ -167,10 +167,10 @@ class SkipStem(nn.Module):
         self.at_half = ConvBlock(8, fine)
         self.at_quarter = nn.Sequential(ConvBlock(fine, middle, stride=2), ConvBlock(middle, middle))
         self.at_eighth = nn.Sequential(ConvBlock(middle, coarse, stride=2), ConvBlock(coarse, coarse))
-        self.to_tokens = nn.Conv3d(coarse, config.width, 2, stride=2)
+        self.to_tokens = FastConv3d(coarse, config.width, 2, stride=2)
         # Projected here, once a crop, and not in the decoder, once a click.
         self.project = nn.ModuleList(
-            nn.Conv3d(a, b, 1) for a, b in zip(config.stem_channels, reversed(config.upscale_channels), strict=True)
+            FastConv3d(a, b, 1) for a, b in zip(config.stem_channels, reversed(config.upscale_channels), strict=True)
         )
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -202,7 +202,7 @@ class ImageEncoder(nn.Module):
                 ChannelNorm(channels),
             )
         else:
-            self.neck = nn.Sequential(nn.Conv3d(width, channels, 1, bias=False), ChannelNorm(channels))
+            self.neck = nn.Sequential(FastConv3d(width, channels, 1, bias=False), ChannelNorm(channels))
         self.stem = SkipStem(config) if config.stem_channels else None
 
     def forward(self, x: Tensor) -> Tensor:

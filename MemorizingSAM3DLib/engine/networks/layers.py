@@ -78,5 +78,10 @@ class ConvBlock(nn.Module):
         self.residual = inside == outside and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu(self.norm(self.conv(x)))
-        return x + y if self.residual else y
+        y = self.norm(self.conv(x))
+        if torch.is_grad_enabled() or y.dtype != x.dtype:
+            y = functional.relu(y)
+            return x + y if self.residual else y
+        # In place, to the same bits: at the fine levels another 16 MB take as long to get as to fill.
+        y.relu_()
+        return y.add_(x) if self.residual else y

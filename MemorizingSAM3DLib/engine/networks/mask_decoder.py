@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .attention import attend
 from .config import NetworkConfig
@@ -139,8 +140,19 @@ class UpscaleBlock(nn.Module):
         self.refine = nn.Sequential(*(ConvBlock(outside, outside) for _ in range(blocks)))
 
     def forward(self, x: Tensor, skip: Tensor | None, prompt: Tensor) -> Tensor:
-        x = self.up(x) + prompt if skip is None else self.up(x) + skip + prompt
-        return self.refine(x)
+        if torch.is_grad_enabled() or x.device.type != "cpu":
+            return self.refine(self.up(x) + prompt if skip is None else self.up(x) + skip + prompt)
+        return self.refine(self._joined(x, prompt.clone() if skip is None else skip + prompt))
+
+    def _joined(self, x: Tensor, beside: Tensor) -> Tensor:
+        """``up(x) + beside``, added in place: as the stride is the kernel's size, a matrix product gives all of it."""
+        edge, channels = self.up.kernel_size[0], beside.shape[1]
+        weight = self.up.weight.permute(2, 3, 4, 1, 0).flatten(0, 3)
+        bias = None if self.up.bias is None else self.up.bias.repeat(edge**3)
+        cubes = functional.linear(x.movedim(1, -1), weight, bias).unflatten(4, (edge, edge, edge, channels))
+        places = beside.movedim(1, -1).unflatten(3, (-1, edge)).unflatten(2, (-1, edge)).unflatten(1, (-1, edge))
+        places.permute(0, 1, 3, 5, 2, 4, 6, 7).add_(cubes)
+        return beside
 
 
 class NativeMaskDecoder(nn.Module):
@@ -163,9 +175,9 @@ class NativeMaskDecoder(nn.Module):
         batch = prompts.sparse.shape[0]
         own = self.mask_token.weight[None].expand(batch, -1, -1)
         tokens = torch.cat([own.to(prompts.sparse.dtype), prompts.sparse], 1)
-        real = torch.cat([prompts.valid.new_ones(batch, 1), prompts.valid], 1)
         bias = None
-        if not bool(real.all()):
+        if prompts.valid is not None:
+            real = torch.cat([prompts.valid.new_ones(batch, 1), prompts.valid], 1)
             bias = torch.zeros_like(real, dtype=tokens.dtype).masked_fill(~real, float("-inf"))[:, None, None]
         image = features.embedding + prompts.dense
         tokens, x = self.transformer(image, positional_encoding.expand_as(image), tokens, bias)
@@ -173,5 +185,6 @@ class NativeMaskDecoder(nn.Module):
         for block, skip, prompt in zip(self.upscaling, reversed(skips), reversed(prompts.maps), strict=True):
             x = block(x, skip, prompt)
         weights, offset = self.hyper(tokens[:, 0]).split([x.shape[1], 1], dim=1)
-        logits = (weights[:, None] @ x.flatten(2)).unflatten(2, x.shape[2:])
+        # Where channels lie last in memory, cells are the rows of a matrix as they are.
+        logits = (x.movedim(1, -1).flatten(1, 3) @ weights[:, :, None]).unflatten(1, x.shape[2:]).movedim(-1, 1)
         return logits + offset[:, :, None, None, None]

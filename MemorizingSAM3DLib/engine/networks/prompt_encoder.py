@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import NetworkConfig
-from .layers import ChannelNorm, ConvBlock
+from .layers import ChannelNorm, ConvBlock, FastConv3d
 
 Points = tuple[Tensor, Tensor]
+
+MOST_TOKENS = 256
+_FEW_VALUES = {"cpu": 64}  # up to here it is quicker to compare with all of them than to search; elsewhere 4
 
 
 class PositionalEncoding(nn.Module):
@@ -114,23 +117,53 @@ class PromptEncoder(nn.Module):
         return encoding + (labels == 1) * self.get_parameter("point_embeddings.1.weight")
 
 
+def nearest_distance(image: Tensor, values: Tensor) -> Tensor:
+    """How far each intensity is from the nearest of some values; infinite where there are none.
+
+    Args:
+        image: (B, m, m, m). values: (B, N); infinite ones count for nothing.
+
+    Returns:
+        (B, m, m, m), the same bits however it is computed.
+    """
+    if values.shape[1] <= _FEW_VALUES.get(image.device.type, 4):
+        nearest = torch.full_like(image, float("inf"))
+        for value in values.unbind(1):
+            nearest = torch.minimum(nearest, (image - value[:, None, None, None]).abs())
+        return nearest
+    # Of sorted values only the two around an intensity matter.
+    ordered, flat = values.sort(dim=1).values, image.flatten(1)
+    above = torch.searchsorted(ordered, flat)
+    upper = ordered.gather(1, above.clamp(max=ordered.shape[1] - 1))
+    lower = ordered.gather(1, (above - 1).clamp(min=0))
+    return torch.minimum((flat - lower).abs(), (flat - upper).abs()).view_as(image)
+
+
+def _can_look_at(labels: Tensor) -> bool:
+    """Whether clicks may be chosen by their label: not in a batch of crops, nor where a GPU had to be waited for."""
+    return len(labels) == 1 and labels.device.type == "cpu"
+
+
 class PromptFeatures(NamedTuple):
     """Native prompts, embedded.
 
     Attributes:
-        sparse: (B, N, C) tokens, one a click. valid: (B, N) False for padding.
+        sparse: (B, N, C) tokens, one a click, of at most :data:`MOST_TOKENS`.
+        valid: (B, N) False for padding; None: there is none.
         dense: (B, C, g, g, g), added to the image embedding. maps: features at 1/2, 1/4 and 1/8 of the crop's
         resolution, joined while the mask is upscaled.
     """
 
     sparse: Tensor
-    valid: Tensor
+    valid: Tensor | None
     dense: Tensor
     maps: tuple[Tensor, ...]
 
 
 class NativePromptEncoder(nn.Module):
     """Clicks as tokens AND as maps beside the previous logits, so that no click is lost between tokens.
+
+    The newest :data:`MOST_TOKENS` are tokens, which bounds a click's time; the maps show all of them.
 
     Two kinds of maps: Gaussians around the clicks say where they are; likeness maps say which cells are as bright as
     what was clicked, which is what a region grows by.
@@ -148,10 +181,10 @@ class NativePromptEncoder(nn.Module):
         coarse, middle, fine = config.upscale_channels
         maps = 1 + 2 * len(self.sigmas) + 2 * len(self.likenesses)
         # Pointwise: a kernel of 3^3 at this resolution would double a click's time.
-        self.at_half = nn.Conv3d(maps, fine, 1)
+        self.at_half = FastConv3d(maps, fine, 1)
         self.at_quarter = ConvBlock(maps, middle, stride=2)
         self.at_eighth = ConvBlock(middle, coarse, stride=2)
-        self.to_tokens = nn.Conv3d(coarse, channels, 2, stride=2)
+        self.to_tokens = FastConv3d(coarse, channels, 2, stride=2)
 
     def dense_positional_encoding(self) -> Tensor:
         """(1, C, g, g, g), aligned with the points' encoding."""
@@ -169,10 +202,14 @@ class NativePromptEncoder(nn.Module):
         distance = (steps - centres[..., None]) ** 2  # (B, N, 3, m)
         maps = []
         for sign in (1, 0):
-            chosen = (labels == sign).to(distance.dtype)
+            if _can_look_at(labels):
+                near = distance[:, labels[0] == sign]
+                weight = near.new_ones(near.shape[:2])
+            else:
+                near, weight = distance, (labels == sign).to(distance.dtype)
             for sigma in self.sigmas:
-                r, a, s = (distance / (-2 * sigma**2)).exp().unbind(2)
-                plane = (r[..., :, None] * a[..., None, :]).flatten(2) * chosen[..., None]
+                r, a, s = (near / (-2 * sigma**2)).exp().unbind(2)
+                plane = ((r * weight[..., None])[..., :, None] * a[..., None, :]).flatten(2)
                 maps.append((plane.transpose(1, 2) @ s).unflatten(1, (size, size)).clamp(max=1.0))
         return torch.stack(maps, dim=1)
 
@@ -187,34 +224,52 @@ class NativePromptEncoder(nn.Module):
         Returns:
             (B, 2 signs x len(likenesses), m, m, m) in 0..1; 0 where there is no click of that sign.
         """
-        size = self.config.output_size
-        image = image.float()
-        cells = ((coords.float() + 0.5) * (size / self.config.image_size)).long().clamp(0, size - 1)
-        batch = torch.arange(len(cells), device=cells.device)[:, None]
-        smooth = functional.avg_pool3d(image, 3, stride=1, padding=1, count_include_pad=False)[:, 0]
-        clicked = smooth[batch, cells[..., 0], cells[..., 1], cells[..., 2]]  # (B, N)
+        image = image[:, 0].float()
+        clicked = self._clicked_intensities(coords, image)
         maps = []
         for sign in (1, 0):
-            values = clicked.masked_fill(labels != sign, float("inf"))
-            nearest = torch.full_like(image[:, 0], float("inf"))
-            for value in values.unbind(1):
-                nearest = torch.minimum(nearest, (image[:, 0] - value[:, None, None, None]).abs())
+            chosen = labels == sign
+            values = clicked[:, chosen[0]] if _can_look_at(labels) else clicked.masked_fill(~chosen, float("inf"))
+            nearest = nearest_distance(image, values)
             maps += [(-((nearest / scale) ** 2)).exp() for scale in self.likenesses]
         return torch.stack(maps, dim=1)
 
-    def forward(self, coords: Tensor, labels: Tensor, image: Tensor, logits: Tensor | None = None) -> PromptFeatures:
+    def _clicked_intensities(self, coords: Tensor, image: Tensor) -> Tensor:
+        """Means over the 3^3 cells around clicks, as far as they are in the crop: image (B, m, m, m) -> (B, N).
+
+        Gathered, so that it costs nothing to speak of; smoothing the crop would take as long as a convolution.
+        """
+        size = self.config.output_size
+        offsets = torch.arange(-1, 2, device=coords.device)
+        window = torch.cartesian_prod(offsets, offsets, offsets)
+        cells = ((coords.float() + 0.5) * (size / self.config.image_size)).long().clamp(0, size - 1)
+        cells = cells[:, :, None] + window  # (B, N, 27, 3)
+        inside = ((cells >= 0) & (cells < size)).all(dim=3)
+        r, a, s = cells.clamp(0, size - 1).unbind(3)
+        around = image[torch.arange(len(cells), device=cells.device)[:, None, None], r, a, s]
+        return (around * inside).sum(dim=2) / inside.sum(dim=2)
+
+    def forward(self, coords: Tensor, labels: Tensor, image: Tensor, logits: Tensor | None = None,
+                padding: bool | None = None) -> PromptFeatures:  # fmt: skip
         """Embeddings of the prompts.
 
         Args:
             coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
             image: (B, 1, m, m, m), the crop on the logits' grid.
             logits: previous logits (B, 1, m, m, m), or None at the first click.
+            padding: whether some labels are -1; None: a CPU looks, any other device is prepared for it, since looking
+                there means waiting, and cannot be recorded.
         """
+        if padding is None:
+            padding = labels.device.type != "cpu" or bool((labels < 0).any())
+        valid = labels >= 0 if padding else None
         inputs = self._inputs(coords, labels, image, logits)
         quarter = self.at_quarter(inputs)
         eighth = self.at_eighth(quarter)
         maps_by_level = (self.at_half(inputs), quarter, eighth)
-        return PromptFeatures(self._tokens(coords, labels), labels >= 0, self.to_tokens(eighth), maps_by_level)
+        tokens = self._tokens(coords[:, -MOST_TOKENS:], labels[:, -MOST_TOKENS:])
+        valid = None if valid is None else valid[:, -MOST_TOKENS:]
+        return PromptFeatures(tokens, valid, self.to_tokens(eighth), maps_by_level)
 
     def token_of(self, coords: Tensor, labels: Tensor) -> Tensor:
         """One click's token: coords (B, 1, 3), labels (B, 1) -> (B, C)."""
@@ -234,15 +289,9 @@ class NativePromptEncoder(nn.Module):
         return self.token_of(coords, labels), self.to_tokens(eighth)
 
     def _likeness_to_one(self, coords: Tensor, labels: Tensor, image: Tensor) -> Tensor:
-        """:meth:`likeness_maps` of one click each, in half the time: one neighbourhood and one sign are looked at."""
-        size, image = self.config.output_size, image[:, 0].float()
-        offsets = torch.arange(-1, 2, device=coords.device)
-        window = torch.cartesian_prod(offsets, offsets, offsets)
-        cells = ((coords.float() + 0.5) * (size / self.config.image_size)).long().clamp(0, size - 1) + window
-        inside = ((cells >= 0) & (cells < size)).all(dim=2)  # (B, 27)
-        r, a, s = cells.clamp(0, size - 1).unbind(2)
-        around = image[torch.arange(len(cells), device=cells.device)[:, None], r, a, s]
-        clicked = (around * inside).sum(dim=1) / inside.sum(dim=1)
+        """:meth:`likeness_maps` of one click each, in half the time: one sign is looked at."""
+        image = image[:, 0].float()
+        clicked = self._clicked_intensities(coords, image)[:, 0]
         distance = (image - clicked[:, None, None, None]).abs()
         likeness = torch.stack([(-((distance / scale) ** 2)).exp() for scale in self.likenesses], dim=1)
         chosen = [(labels == sign).to(image.dtype)[..., None, None, None] for sign in (1, 0)]

@@ -46,6 +46,14 @@ class CaseAttention:
         self._keys: dict[int, tuple[Tensor, Tensor]] = {}
         self._found: tuple[Tensor, Tensor] | None = None
 
+    def move_to(self, device: torch.device) -> None:
+        """Computes there from now on; keys and values are read anew."""
+        self.device = device
+        self.attention = {layer: fusion.to(device) for layer, fusion in self.attention.items()}
+        self._mean = self._mean.to(device)
+        self._projection = Projection(self._mean.numel(), device)
+        self._revision = -1
+
     @property
     def settings(self) -> Hashable:
         """All that changes the encoder's output; None: there are no cases, and nothing does."""

@@ -10,6 +10,7 @@ from MemorizingSAM3DLib.engine.networks.mask_decoder import (
     ProjectedAttention,
     TwoWayBlock,
     TwoWayTransformer,
+    UpscaleBlock,
 )
 from MemorizingSAM3DLib.engine.networks.prompt_encoder import PromptFeatures
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
@@ -101,6 +102,31 @@ def test_prompts_of_a_batch_are_decoded_independently_on_one_crop(a_published_de
     for i in range(3):
         alone, _ = a_published_decoder(embedding, encoding, sparse[i : i + 1], dense[i : i + 1])
         torch.testing.assert_close(together[i : i + 1], alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("with_skip", [True, False])
+def test_upscaling_is_the_same_in_inference_as_in_training(layout, with_skip):
+    torch.manual_seed(0)
+    block = UpscaleBlock(12, 8, blocks=2)
+    x, skip, prompt = torch.randn(2, 12, 4, 5, 6), torch.randn(2, 8, 8, 10, 12), torch.randn(2, 8, 8, 10, 12)
+    x, skip, prompt = (part.to(memory_format=layout) for part in (x, skip, prompt))
+    given = [part.clone() for part in (x, skip, prompt)]
+    expected = block(x, skip if with_skip else None, prompt)
+    with torch.no_grad():
+        found = block(x, skip if with_skip else None, prompt)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    for part, before in zip((x, skip, prompt), given, strict=True):
+        assert torch.equal(part, before)
+
+
+@torch.no_grad()
+def test_no_padding_is_as_if_all_tokens_were_said_to_be_real(a_native_decoder):
+    features, encoding, prompts = native_inputs([True, True])
+    expected = a_native_decoder(features, encoding, prompts)
+    torch.testing.assert_close(
+        a_native_decoder(features, encoding, prompts._replace(valid=None)), expected, atol=1e-5, rtol=1e-4
+    )
 
 
 @torch.no_grad()

@@ -7,9 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
+from MemorizingSAM3DLib.engine.networks import prompt_encoder
 from MemorizingSAM3DLib.engine.networks.config import fastsam3d_config, native_config
-from MemorizingSAM3DLib.engine.networks.prompt_encoder import NativePromptEncoder, PositionalEncoding, PromptEncoder
+from MemorizingSAM3DLib.engine.networks.prompt_encoder import (
+    NativePromptEncoder,
+    PositionalEncoding,
+    PromptEncoder,
+    nearest_distance,
+)
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
 
 NATIVE = SMALL_NATIVE.with_(image_size=64)  # tokens of 16 voxels, logits of 2 voxels
@@ -150,6 +157,52 @@ def test_a_cell_is_as_like_as_to_the_clicked_one_it_is_most_like():
     together = encoder.likeness_maps(coords, torch.ones(1, 6, dtype=torch.long), IMAGE)
     alone = [encoder.likeness_maps(coords[:, i : i + 1], torch.ones(1, 1, dtype=torch.long), IMAGE) for i in range(6)]
     torch.testing.assert_close(together, torch.cat(alone).amax(0, keepdim=True))
+
+
+def test_a_clicked_intensity_is_the_smoothed_crops():
+    encoder = NativePromptEncoder(NATIVE)
+    coords = torch.cat([torch.rand(1, 40, 3) * 64 - 0.5, torch.tensor([[[-0.5, 63.5, 63.5], [0, 0, 0]]])], 1)
+    smooth = functional.avg_pool3d(IMAGE, 3, stride=1, padding=1, count_include_pad=False)[0, 0]
+    r, a, s = ((coords[0] + 0.5) / 2).long().clamp(0, 31).unbind(1)
+    torch.testing.assert_close(encoder._clicked_intensities(coords, IMAGE[:, 0])[0], smooth[r, a, s])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 40, 300])
+def test_the_nearest_of_many_values_is_found_as_among_few(monkeypatch, count):
+    values = torch.randn(2, count).masked_fill(torch.rand(2, count) < 0.3, float("inf"))
+    image = torch.cat([IMAGE, -2 * IMAGE])[:, 0]
+    found = []
+    for few in (count, count - 1):
+        monkeypatch.setitem(prompt_encoder._FEW_VALUES, "cpu", max(few, 0))
+        found.append(nearest_distance(image, values))
+    assert torch.equal(*found)
+    assert found[0].isinf().all() == values.isinf().all()
+
+
+def test_a_thousand_clicks_of_one_crop_are_what_they_are_in_a_batch():
+    encoder = NativePromptEncoder(NATIVE)
+    coords, labels = torch.rand(1, 1000, 3) * 64, torch.arange(1000)[None] % 3 - 1
+    alone = encoder.click_maps(coords, labels), encoder.likeness_maps(coords, labels, IMAGE)
+    twice = coords.repeat(2, 1, 1), labels.repeat(2, 1)
+    torch.testing.assert_close(encoder.click_maps(*twice)[:1], alone[0])
+    assert torch.equal(encoder.likeness_maps(*twice, IMAGE.repeat(2, 1, 1, 1, 1))[:1], alone[1])
+
+
+@pytest.mark.parametrize(("labels", "padding", "valid"), [
+    ([1, 0], None, None), ([1, -1], None, [[True, False]]), ([1, 0], True, [[True, True]]), ([1, 0], False, None),
+])  # fmt: skip
+def test_padding_is_looked_for_unless_it_is_known(labels, padding, valid):
+    prompts = NativePromptEncoder(NATIVE)(torch.rand(1, 2, 3) * 64, torch.tensor([labels]), IMAGE, padding=padding)
+    assert (None if prompts.valid is None else prompts.valid.tolist()) == valid
+
+
+def test_of_very_many_clicks_the_newest_are_tokens_and_all_are_shown():
+    encoder = NativePromptEncoder(NATIVE)
+    coords, labels = torch.rand(1, 260, 3) * 64, torch.arange(260)[None] % 2
+    prompts, fewer = (encoder(coords[:, first:], labels[:, first:], IMAGE) for first in (0, 4))
+    assert prompts.sparse.shape[1] == 256
+    torch.testing.assert_close(prompts.sparse, fewer.sparse)
+    assert not torch.equal(prompts.dense, fewer.dense)
 
 
 @pytest.mark.parametrize("labels", [[1], [0], [-1]])

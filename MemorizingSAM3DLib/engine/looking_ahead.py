@@ -1,0 +1,66 @@
+"""Crops that the next click is likely to need, encoded while the user looks at what the last one gave."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from .cancellation import CancelToken
+from .geometry import CropGrid
+from .predictor import Predictor
+from .refinement import ClickRefiner, MaskState
+from .runtime import Runtime
+from .zoom import cut_faces
+
+_SPARE_THREADS = 4
+
+
+def pays(runtime: Runtime) -> bool:
+    """Whether crops should be encoded ahead on this machine.
+
+    On a GPU: the host is free meanwhile. On a CPU only where as many threads as we compute with are left over, four at
+    least: an encode takes all of ours for a tenth of a second or more, in which Slicer draws and a click may come.
+    """
+    if runtime.device.type != "cpu":
+        return True
+    threads = torch.get_num_threads()
+    return (os.cpu_count() or 1) - threads >= max(threads, _SPARE_THREADS)
+
+
+def likely_grids(predictor: Predictor, state: MaskState) -> list[CropGrid]:
+    """The crops that the next click may be looked through in, the likeliest first.
+
+    The crop that the zoom takes for a click in the middle of the mask as it is now, which is another than the last one
+    when the mask has outgrown that or become small in it; the last one; and those beyond the faces at which it cuts the
+    mask.
+
+    Args:
+        predictor: knows the scan. state: after the last click.
+    """
+    if state.grid is None or state.mask.is_empty:
+        return []
+    found = [ClickRefiner(predictor).expected_grid(state), state.grid]
+    if state.logits is not None:
+        found += cut_faces(state.logits > 0, state.grid, predictor.volume)
+    return list(dict.fromkeys(found))
+
+
+def look_ahead(predictor: Predictor, state: MaskState, token: CancelToken) -> int:
+    """Encodes likely crops as far as the predictor has room for more: none that is kept goes for one that may be used.
+
+    Nothing once memory ran out.
+
+    Returns:
+        how many were encoded.
+
+    Raises:
+        CancelledError: the token was cancelled; what was encoded until then is kept.
+    """
+    before = predictor.encodes
+    with predictor.interruptible(token):
+        for grid in likely_grids(predictor, state):
+            if not predictor.has_room or predictor.ladder.taken:
+                break
+            predictor.features(grid)
+    return predictor.encodes - before
