@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def write_pack(folder: Path, entries: Sequence[Entry], path: Path, noise_steps: 
             f"The pack {path} cannot be written ({error.strerror or error}).", "Check the free space and permissions."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be none
+            partial.unlink()
 
 
 def read_pack(path: Path) -> list[Entry]:

@@ -113,5 +113,6 @@ def test_cases_that_cannot_be_used_are_told_each_with_its_reason(tmp_path):
 
 
 def test_a_manifest_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("a file where a folder should be")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_manifest(tmp_path / "nowhere" / "manifest.json", [])
+        write_manifest(tmp_path / "file" / "manifest.json", [])

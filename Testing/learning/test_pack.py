@@ -138,7 +138,7 @@ def test_a_pack_that_cannot_be_written_leaves_the_previous_one(a_folder, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["x.pack"]
     assert (tmp_path / "x.pack").read_bytes() == b"previous"
     with pytest.raises(OutputError, match="cannot be written"):
-        write_pack(a_folder, entries, tmp_path / "nowhere" / "x.pack")
+        write_pack(a_folder, entries, tmp_path / "x.pack" / "x.pack")
 
 
 def test_a_cache_that_cannot_be_written_is_told(a_folder, tmp_path):
