@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..engine.geometry import paste_logits, refined_logits
+from ..engine.geometry import paste_logits
 from ..engine.networks.config import NetworkConfig
 from ..engine.networks.sam3d import PublishedSAM3D
+from ..engine.runtime import Precision
 from ..learning.baselines import Baseline, BaselineError, classic_baselines
 from . import made_scans
 from .contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
@@ -17,7 +18,7 @@ from .literal import literal_decode
 from .made_networks import Size, an_image, config_of
 from .made_scans import a_volume, organ_box, some_clicks
 from .made_scene import scan_node
-from .predictors import PublishedWay, organ_crop, predictor_of
+from .predictors import PublishedWay, in_panel, organ_crop, predictor_of
 from .roofline import counted, device_group
 
 OURS = "ours"
@@ -83,6 +84,7 @@ def engine_group(setting: Setting) -> Group:
     """From the click to the mask on the scan's grid."""
     contenders = [
         Contender(OURS, engine_click),
+        *in_panel(setting, engine_click),
         Contender("ours, 10 remembered clicks", engine_click, {"remembered": 10}),
         Contender("ours, encoding at every click", engine_click, {"reencode": True}),
         Contender("published way, student", published_click, {"size": "student"}),
@@ -97,13 +99,14 @@ def engine_group(setting: Setting) -> Group:
     return Group("A click in the engine, until the mask on the scan's grid", contenders, OURS, wanted, remark=remark)
 
 
-def engine_click(setting: Setting, remembered: int | None = None, reencode: bool = False, clicks: int = CLICKS) -> Job:
+def engine_click(setting: Setting, remembered: int | None = None, reencode: bool = False, clicks: int = CLICKS,
+                 precision: Precision = "auto") -> Job:  # fmt: skip
     """Logits of the organ's crop, pasted into its box; with an interaction memory, the click is remembered, too.
 
     Args:
         remembered: clicks that are heard. clicks: how many were made in all.
     """
-    predictor = predictor_of(setting, remembered=remembered, reencode=reencode)
+    predictor = predictor_of(setting, remembered=remembered, reencode=reencode, precision=precision)
     volume = a_volume()
     predictor.set_volume(volume)
     grid, box = organ_crop(predictor), organ_box(volume)
@@ -117,7 +120,7 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
         logits = predictor.logits(grid, asked, previous, memories)
         if remembered is not None:
             predictor.remember(grid, asked[-1], logits, memories)
-        return paste_logits(refined_logits(logits), grid, volume, box)[1] > 0
+        return paste_logits(logits, grid, volume, box, refined=True)[1] > 0
 
     return Job(run)
 
@@ -156,6 +159,7 @@ def scene_group(setting: Setting) -> Group:
     """From the point that is placed to the segment in the scene."""
     contenders = [
         Contender(OURS, scene_click),
+        *in_panel(setting, scene_click),
         Contender("ours, encoding at every click", scene_click, {"reencode": True}),
         *(Contender(_TITLES[name], classic_scene_click, {"tool": name}) for name in _CLASSIC),
     ]
@@ -166,12 +170,12 @@ def scene_group(setting: Setting) -> Group:
     return Group("A point placed, until the segment in the scene is written", contenders, OURS, wanted, remark=remark)
 
 
-def scene_click(setting: Setting, reencode: bool = False) -> Job:
+def scene_click(setting: Setting, reencode: bool = False, precision: Precision = "auto") -> Job:
     """Another point each time, as a user corrects; after 20 the segment starts anew. Re-encoding, all count."""
     volume_node = scan_node()
     from ..scene.clicked_segment import ClickedSegment
 
-    predictor = predictor_of(setting, reencode=reencode)
+    predictor = predictor_of(setting, reencode=reencode, precision=precision)
     clicks = some_clicks(20)
     state: dict[str, Any] = {"number": len(clicks)}
 

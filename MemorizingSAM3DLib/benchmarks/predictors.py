@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from ..engine.networks.config import NetworkConfig
 from ..engine.networks.sam3d import SAM3D, PublishedSAM3D, upsample_logits
 from ..engine.predictor import Predictor
 from ..engine.prompts import Click
-from ..engine.runtime import choose_runtime
-from .contender import Setting
+from ..engine.runtime import Precision, choose_runtime
+from .contender import Contender, Job, Setting
 from .literal import literal_decode, literal_encode
 from .made_networks import Size, a_network, config_of
 
@@ -26,14 +27,14 @@ CROP_SPACING_MM = 1.5
 
 
 def predictor_of(setting: Setting, size: Size = "shipped", remembered: int | None = None, reencode: bool = False,
-                 config: NetworkConfig | None = None) -> Predictor:  # fmt: skip
+                 config: NetworkConfig | None = None, precision: Precision = "auto") -> Predictor:  # fmt: skip
     """A predictor on the setting's device.
 
     Args:
         size: ``shipped`` takes the setting's model with its weights; another one has random weights.
         remembered: clicks that an interaction memory hears (untrained: it computes as much); None: there is none.
         reencode: keeps no crop, so that every click encodes.
-        config: of a network with random weights, in place of the size's.
+        config: of a network with random weights, in place of the size's. precision: ``fastest`` is the panel's.
     """
     network: SAM3D
     if config is not None:
@@ -45,7 +46,13 @@ def predictor_of(setting: Setting, size: Size = "shipped", remembered: int | Non
     own: dict[str, Any] = {}
     if remembered is not None:
         own = {"interaction_memory": untrained_memory(network.config, remembered), "bank_size": remembered}
-    return Predictor(network, choose_runtime(setting.device), embeddings=0 if reencode else 8, **own)
+    return Predictor(network, choose_runtime(setting.device, precision), embeddings=0 if reencode else 8, **own)
+
+
+def in_panel(setting: Setting, job: Callable[..., Job], options: Mapping[str, Any] | None = None,
+             name: str = "ours, as in the panel") -> list[Contender]:  # fmt: skip
+    """The same as the panel computes it, where that is another precision than the command line's: on a CPU."""
+    return [] if setting.on_gpu else [Contender(name, job, {**(options or {}), "precision": "fastest"})]
 
 
 def untrained_memory(config: NetworkConfig, capacity: int) -> InteractionMemory:

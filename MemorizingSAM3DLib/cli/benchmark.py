@@ -184,7 +184,7 @@ def everything(
     device: Device = "auto",
     model: Model = None,
 ) -> None:
-    """Run every part with few repeats, and write one table of all: about a quarter of an hour on two cores.
+    """Run every part with few repeats, and write one table of all: about twenty minutes on two cores.
 
     What fails is reported, and the rest is measured all the same.
 

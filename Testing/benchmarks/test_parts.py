@@ -10,6 +10,7 @@ import pytest
 from MemorizingSAM3DLib.benchmarks import made_scans, remembering, scaling, sessions, starting, writing
 from MemorizingSAM3DLib.benchmarks.contender import Setting, UnavailableError
 from MemorizingSAM3DLib.benchmarks.everything import all_parts
+from MemorizingSAM3DLib.benchmarks.made_scans import a_volume, organ_box
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
 
 CPU = Setting()
@@ -31,7 +32,9 @@ def test_every_part_has_contenders_with_names_of_their_own_that_can_be_sent_to_a
     assert names == ["encode", "click", "session", "memory", "knn", "writing", "start", "scaling"]
 
 
-def test_ten_clicks_encode_once_and_the_published_way_ends_with_the_same_mask(a_small_hospital, monkeypatch):
+def test_ten_clicks_encode_once_and_paste_the_organ_where_the_published_way_pastes_the_crop(
+    a_small_hospital, monkeypatch
+):
     monkeypatch.setattr(sessions, "CLICKS", 3)
     made = []
     monkeypatch.setattr(sessions, "predictor_of", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
@@ -43,7 +46,9 @@ def test_ten_clicks_encode_once_and_the_published_way_ends_with_the_same_mask(a_
     masks = [job.run() for job in (ours, again, literal)]
 
     assert [predictor.encodes - count for predictor, count in zip(made, before, strict=True)] == [1, 3]
-    assert masks[0].shape == masks[2].shape and np.array_equal(masks[0], masks[1])
+    organ = organ_box(a_volume())
+    assert masks[0].shape == organ.shape and masks[2].size > masks[0].size
+    assert np.array_equal(masks[0], masks[1])
 
 
 original = sessions.predictor_of
