@@ -15,6 +15,8 @@ from .layers import ChannelNorm, ConvBlock, FastConv3d
 Points = tuple[Tensor, Tensor]
 
 MOST_TOKENS = 256
+# What is smaller counts as nothing: denormal numbers take a CPU many times as long.
+_LEAST_FACTOR, _LEAST_EXPONENT = -25.0, -60.0
 _FEW_VALUES = {"cpu": 64}  # up to here it is quicker to compare with all of them than to search; elsewhere 4
 
 
@@ -208,7 +210,8 @@ class NativePromptEncoder(nn.Module):
             else:
                 near, weight = distance, (labels == sign).to(distance.dtype)
             for sigma in self.sigmas:
-                r, a, s = (near / (-2 * sigma**2)).exp().unbind(2)
+                exponents = near / (-2 * sigma**2)
+                r, a, s = torch.where(exponents > _LEAST_FACTOR, exponents.exp(), 0.0).unbind(2)
                 plane = ((r * weight[..., None])[..., :, None] * a[..., None, :]).flatten(2)
                 maps.append((plane.transpose(1, 2) @ s).unflatten(1, (size, size)).clamp(max=1.0))
         return torch.stack(maps, dim=1)
@@ -231,7 +234,10 @@ class NativePromptEncoder(nn.Module):
             chosen = labels == sign
             values = clicked[:, chosen[0]] if _can_look_at(labels) else clicked.masked_fill(~chosen, float("inf"))
             nearest = nearest_distance(image, values)
-            maps += [(-((nearest / scale) ** 2)).exp() for scale in self.likenesses]
+            for scale in self.likenesses:
+                exponents = -((nearest / scale) ** 2)
+                like = exponents.clamp(min=_LEAST_EXPONENT).exp()
+                maps.append(torch.where(exponents > _LEAST_EXPONENT, like, 0.0))
         return torch.stack(maps, dim=1)
 
     def _clicked_intensities(self, coords: Tensor, image: Tensor) -> Tensor:
