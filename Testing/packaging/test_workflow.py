@@ -79,10 +79,11 @@ def test_windows_runs_the_readmes_commands_and_make_lints(workflow):
 
 
 def test_the_self_test_runs_in_a_real_slicer_with_what_the_extension_needs(workflow):
-    install, test = commands(workflow, "slicer")[-2:]
+    install, check, test = commands(workflow, "slicer")[-3:]
 
     assert "download.slicer.org/download?os=linux&stability=release" in commands(workflow, "slicer")[1]
     assert {"torch", "-r", "Resources/requirements.txt"} <= set(shlex.split(install))
+    assert "import torch" in check  # or a missing package would skip the test, and the job would succeed
     words = shlex.split(test)
     assert words[0] == "xvfb-run" and "--testing" in words
     assert words[words.index("--additional-module-path") + 1] == "$PWD/MemorizingSAM3D"

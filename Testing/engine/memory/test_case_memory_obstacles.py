@@ -4,6 +4,10 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -23,20 +27,39 @@ def filled(memory: CaseMemory, count: int) -> list[str]:
     return [memory.add(a_case(seed), facts()).id for seed in range(count)]
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="this user may write everywhere")
-def test_a_read_only_folder_is_told_and_can_be_read(memory):
-    ids = filled(memory, 2)
-    memory.path.chmod(0o500)
+@contextmanager
+def as_a_user_who_may_only_read(folder: Path) -> Iterator[None]:
+    """No rights withstand root: it gives the folder away and becomes its owner, nobody, for a while."""
+    nobody = 65534
+    was_root = os.geteuid() == 0
+    if was_root:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, nobody, -1)
+    folder.chmod(0o500)
+    if was_root:
+        os.seteuid(nobody)
     try:
-        opened = CaseMemory.open(memory.path)
-        opened.touch(ids)
-        assert opened.stacked("mask").shape[0] == 2
-        for change in (lambda: opened.add(a_case(5), facts()), lambda: opened.remove(ids[0])):
-            with pytest.raises(OutputError, match="may not be written"):
-                change()
-        assert len(opened) == 2
+        yield
     finally:
-        memory.path.chmod(0o700)
+        if was_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows a folder's permission bits keep nobody from writing")
+def test_a_read_only_folder_is_told_and_can_be_read():
+    # Not below tmp_path, whose parents are root's alone.
+    with TemporaryDirectory() as folder:
+        memory = CaseMemory.create(Path(folder), LAYOUT, ENCODER)
+        ids = filled(memory, 2)
+        with as_a_user_who_may_only_read(memory.path):
+            opened = CaseMemory.open(memory.path)
+            opened.touch(ids)
+            assert opened.stacked("mask").shape[0] == 2
+            for change in (lambda: opened.add(a_case(5), facts()), lambda: opened.remove(ids[0])):
+                with pytest.raises(OutputError, match="may not be written"):
+                    change()
+            assert len(opened) == 2
 
 
 def test_a_deleted_folder_is_told_and_what_was_read_stays(memory, tmp_path):
