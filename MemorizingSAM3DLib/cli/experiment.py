@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .experiments import finished, note_done, numbers_of
+from .experiments import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
     from ..learning.mais_arms import Arm, TrainingPlan
@@ -36,31 +36,13 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What every training and every evaluation of an experiment has in common.
+class MaisBudget(Budget):
+    """A budget with what is trained from, the clicks with a loss, the share of synthetic volumes, and the seed."""
 
-    Attributes:
-        clicks: the most that are made. others: as the options of the command are called.
-    """
-
-    manifest: Path
     start: str
-    datasets: str | None
-    include_nc: bool
-    clicks: int
-    steps: int
-    batch: int
     window: int
     synthetic: float
-    val_cases: str | None
-    labels_per_case: int | None
-    minimum_ml: float
     seed: int
-    device: str
-    threads: int | None
-    training_workers: int
-    workers: int
-    cache: Path | None
 
 
 def mais(
@@ -124,9 +106,9 @@ def mais(
     console = Console(highlight=False)
     if newest_click:
         start = str(_given_newest_click(start, out))
-    budget = Budget(
-        manifest, start, datasets, include_nc, shown[-1], steps, batch, min(window, shown[-1]), synthetic, val_cases,
-        labels_per_case, minimum_ml, seed, device, threads, training_workers, workers, cache,
+    budget = MaisBudget(
+        manifest, datasets, include_nc, steps, batch, shown[-1], val_cases, labels_per_case, minimum_ml, device,
+        threads, training_workers, workers, cache, start, min(window, shown[-1]), synthetic, seed,
     )  # fmt: skip
     for name in wanted:
         if name == COST:
@@ -159,12 +141,12 @@ def _given_newest_click(start: str, out: Path) -> Path:
     return path
 
 
-def _of_training(budget: Budget) -> dict[str, Any]:
+def _of_training(budget: MaisBudget) -> dict[str, Any]:
     names = ("manifest", "start", "datasets", "include_nc", "steps", "batch", "window", "synthetic", "seed")
     return {name: getattr(budget, name) for name in names} | {"longest": max(2, budget.clicks)}
 
 
-def _trained(out: Path, plan: TrainingPlan, budget: Budget, minutes: float | None) -> bool:
+def _trained(out: Path, plan: TrainingPlan, budget: MaisBudget, minutes: float | None) -> bool:
     """Trains what is not trained yet; whether it is finished."""
     from ..learning.run_state import STATE, read_state
     from .train_memory import train_memory
@@ -185,7 +167,7 @@ def _trained(out: Path, plan: TrainingPlan, budget: Budget, minutes: float | Non
     return True
 
 
-def _evaluated(out: Path, arm: Arm, budget: Budget) -> None:
+def _evaluated(out: Path, arm: Arm, budget: MaisBudget) -> None:
     from .evaluate import evaluate
 
     folder = out / "evaluations" / arm.folder
@@ -205,7 +187,7 @@ def _evaluated(out: Path, arm: Arm, budget: Budget) -> None:
     note_done(folder, about)
 
 
-def _remark(budget: Budget) -> str:
+def _remark(budget: MaisBudget) -> str:
     return (
         f"Both are trained from {Path(budget.start).name} for {budget.steps} steps of {budget.batch} crops (windows of "
         f"{budget.window} clicks, sequences of up to {budget.clicks}), then clicked {budget.clicks} times by the "
@@ -223,7 +205,7 @@ def _compare(out: Path, name: str, arms: Sequence[Arm], clicks: Sequence[int], r
     console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
 
 
-def _cost(out: Path, budget: Budget, console: Console) -> None:
+def _cost(out: Path, budget: MaisBudget, console: Console) -> None:
     """Measures time and memory with and without memory, and writes cost.json, cost.md and cost.png."""
     import os
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .experiments import finished, note_done, numbers_of
+from .experiments import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
     from ..learning.model_arms import ModelArm, ModelPlan
@@ -19,25 +19,11 @@ _LAYER_SHARE = 1 / 3  # of a distillation's steps
 
 
 @dataclass(frozen=True)
-class ModelBudget:
-    """What every training and every evaluation of the ablations has in common, named as the command's options."""
+class ModelBudget(Budget):
+    """A budget with the learning rate's peak, and what is changed of all networks."""
 
-    manifest: Path
-    datasets: str | None
-    include_nc: bool
-    steps: int
-    batch: int
     learning_rate: float
     changes: tuple[str, ...]
-    clicks: int
-    val_cases: str | None
-    labels_per_case: int | None
-    minimum_ml: float
-    device: str
-    threads: int | None
-    training_workers: int
-    workers: int
-    cache: Path | None
 
 
 def model_experiment(
@@ -89,8 +75,8 @@ def model_experiment(
     require_matplotlib()
     console = Console(highlight=False)
     budget = ModelBudget(
-        manifest, datasets, include_nc, steps, batch, learning_rate, tuple(changes or ()), shown[-1], val_cases,
-        labels_per_case, minimum_ml, device, threads, training_workers, workers, cache,
+        manifest, datasets, include_nc, steps, batch, shown[-1], val_cases, labels_per_case, minimum_ml, device,
+        threads, training_workers, workers, cache, learning_rate, tuple(changes or ()),
     )  # fmt: skip
     for name in wanted:
         arms = model_arms(name)

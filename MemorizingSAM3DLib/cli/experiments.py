@@ -1,14 +1,39 @@
-"""What the experiments have in common: lists of numbers as options, and parts that are done once."""
+"""What the experiments have in common: their budgets, lists of numbers as options, and parts that are done once."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
 _DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every training and every evaluation of an experiment has in common, named as the command's options.
+
+    Attributes:
+        clicks: the most that are made.
+    """
+
+    manifest: Path
+    datasets: str | None
+    include_nc: bool
+    steps: int
+    batch: int
+    clicks: int
+    val_cases: str | None
+    labels_per_case: int | None
+    minimum_ml: float
+    device: str
+    threads: int | None
+    training_workers: int
+    workers: int
+    cache: Path | None
 
 
 def numbers_of(text: str, option: str, most: int) -> list[int]:
