@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from ..engine.geometry import paste_logits
 from ..engine.networks.config import NetworkConfig
 from ..engine.networks.sam3d import PublishedSAM3D
+from ..engine.prompts import Click
 from ..engine.runtime import Precision
 from ..learning.baselines import Baseline, BaselineError, classic_baselines
 from . import made_scans
@@ -103,6 +105,8 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
                  precision: Precision = "auto") -> Job:  # fmt: skip
     """Logits of the organ's crop, pasted into its box; with an interaction memory, the click is remembered, too.
 
+    The newest click is another one each time, as it is when a user clicks: it has to be drawn.
+
     Args:
         remembered: clicks that are heard. clicks: how many were made in all.
     """
@@ -116,10 +120,15 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
     for click in some_clicks(remembered or 0, seed=2):
         memories = predictor.remember(grid, click, previous, memories)
 
+    last = asked.pop()
+    r, a, s = last.ras
+    places = cycle([last, Click((r + 1.0, a, s), last.positive)])
+
     def run() -> np.ndarray:
-        logits = predictor.logits(grid, asked, previous, memories)
+        newest = next(places)
+        logits = predictor.logits(grid, [*asked, newest], previous, memories)
         if remembered is not None:
-            predictor.remember(grid, asked[-1], logits, memories)
+            predictor.remember(grid, newest, logits, memories)
         return paste_logits(logits, grid, volume, box, refined=True)[1] > 0
 
     return Job(run)

@@ -14,6 +14,7 @@ from .cancellation import CancelToken
 from .cuda_graphs import CudaGraphs, GraphBackend
 from .device_memory import DeviceMemory, TorchMemory
 from .errors import VolumeError
+from .freed_memory import keep_freed_memory
 from .geometry import CropGrid, Volume, resample_to_crop
 from .graph_capture import GraphedCalls
 from .intensity import guess_modality, normalise
@@ -22,8 +23,9 @@ from .memory.interaction_config import DEFAULT_CAPACITY
 from .memory.interaction_recall import InteractionRecall
 from .memory.interaction_weights import InteractionMemory
 from .memory_ladder import MemoryLadder
+from .networks.click_canvas import ClickCanvas
 from .networks.image_encoder import AttentionGuest, ImageFeatures
-from .networks.sam3d import SAM3D
+from .networks.sam3d import SAM3D, NativeSAM3D
 from .prompts import Click, Listening
 from .recall.case_attention import CaseAttention
 from .recall.case_recall import CaseRecall, Recollection
@@ -63,6 +65,8 @@ class Predictor:
                  bank_size: int = DEFAULT_CAPACITY,
                  device_memory: DeviceMemory | None = None, graphs: GraphBackend | None = None) -> None:  # fmt: skip
         self.runtime = runtime or choose_runtime()
+        if self.runtime.device.type == "cpu":
+            keep_freed_memory()
         self._device_memory = device_memory or TorchMemory()
         self.ladder = MemoryLadder(self, self._device_memory)
         self._most_heard: int | None = None
@@ -80,6 +84,7 @@ class Predictor:
         self._volume: Volume | None = None
         self._modality: str | None = None
         self._token: CancelToken | None = None
+        self._canvas = ClickCanvas()
         self._interactions = None
         if interaction_memory is not None:
             self._interactions = InteractionRecall(self.network, interaction_memory, self.runtime, bank_size)
@@ -185,6 +190,7 @@ class Predictor:
         self._volume = volume
         self._modality = volume.modality or guess_modality(volume.array)
         self._cache.clear()
+        self._canvas.clear()
         self._forget_bank()
 
     def forget_volume(self) -> None:
@@ -192,6 +198,7 @@ class Predictor:
         self._volume = None
         self._modality = None
         self._cache.clear()
+        self._canvas.clear()
         self._forget_bank()
 
     def _forget_bank(self) -> None:
@@ -215,6 +222,7 @@ class Predictor:
         What is asked for again is computed again.
         """
         self._cache.clear()
+        self._canvas.clear()
         self.graphs = None
         self.embeddings = (self.embeddings + 1) // 2
         self._forget_bank()
@@ -234,7 +242,10 @@ class Predictor:
     def move_to(self, runtime: Runtime) -> None:
         """Computes there from now on. Crops are encoded again when they are asked for."""
         self._cache.clear()
+        self._canvas.clear()
         self.graphs = None
+        if runtime.device.type == "cpu":
+            keep_freed_memory()
         self._device_memory.move_to(self.network, runtime.device)
         if self._interactions is not None:
             self._interactions.move_to(runtime, self._device_memory.move_to)
@@ -321,8 +332,14 @@ class Predictor:
             if self.graphs is not None:
                 logits = self.graphs.decode(network, features, places, kinds, past)
             else:
-                logits = network.decode(features, places.to(device), kinds.to(device), past)
+                logits = self._decoded(network, features, places.to(device), kinds.to(device), past)
         return logits[0, 0].float().cpu().numpy()
+
+    def _decoded(self, network: SAM3D, features: ImageFeatures, places: torch.Tensor, kinds: torch.Tensor,
+                 past: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
+        if isinstance(network, NativeSAM3D) and self.runtime.device.type == "cpu":
+            return network.decode(features, places, kinds, past, canvas=self._canvas)
+        return network.decode(features, places, kinds, past)
 
     def recollect(self, grid: CropGrid, click: Click) -> Recollection | None:
         """What remembered cases say about a click that a crop is centred on; None when they know nothing like it."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .products import product
+
 #: Grids count as parallel when no voxel of the crop is off by more, in scan voxels: headers keep directions rounded.
 PARALLEL_TOLERANCE = 1e-3
 
@@ -83,15 +85,14 @@ def weighted(region: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
         part = region[start : start + step].astype(np.float32)
         lines = np.empty((len(part) * rows, len(along_i)), dtype=np.float32)
         for some, used in _bands(along_i):
-            lines[:, some] = part.reshape(-1, columns)[:, used] @ along_i[some, used].T
+            lines[:, some] = product(part.reshape(-1, columns)[:, used], along_i[some, used].T)
         part_lines = lines.reshape(len(part), rows, -1)
         for some, used in _bands(along_j):
-            planes[start : start + step, some] = np.matmul(along_j[some, used], part_lines[:, used])
+            planes[start : start + step, some] = product(along_j[some, used], part_lines[:, used])
     result = np.empty((len(along_k), *planes.shape[1:]), dtype=np.float32)
     for some, used in _bands(along_k):
-        result[some] = (along_k[some, used] @ planes[used].reshape(used.stop - used.start, -1)).reshape(
-            -1, *planes.shape[1:]
-        )
+        sums = product(along_k[some, used], planes[used].reshape(used.stop - used.start, -1))
+        result[some] = sums.reshape(-1, *planes.shape[1:])
     return result
 
 

@@ -15,6 +15,7 @@ from ..errors import VolumeError
 from .affine import transformed, with_axes_reversed
 from .grids import Box, CropGrid
 from .parallel_resampling import axis_weights, parallel_axes, positions_along, weighted
+from .products import product
 from .volume import Volume
 
 #: What `paste_logits` gives voxels that lie outside of the crop: finite, so that arithmetic on it stays finite.
@@ -168,9 +169,9 @@ def refined_logits(logits: np.ndarray) -> np.ndarray:
     size = len(logits)
     weights = _cubic_weights(size)
     # Last axis first, so that no product has to be transposed in memory.
-    along_s = np.asarray(logits, dtype=np.float32).reshape(-1, size) @ weights.T
-    along_a = np.matmul(weights, along_s.reshape(size, size, 2 * size))
-    return (weights @ along_a.reshape(size, -1)).reshape((2 * size,) * 3)
+    along_s = product(np.ascontiguousarray(logits, dtype=np.float32).reshape(-1, size), weights.T)
+    along_a = product(weights, along_s.reshape(size, size, 2 * size))
+    return product(weights, along_a.reshape(size, -1)).reshape((2 * size,) * 3)
 
 
 def _cubic_weights(size: int) -> np.ndarray:
@@ -377,7 +378,7 @@ def _paste_parallel(
         filled.append(slice(int(within[0]), int(within[-1]) + 1))
         along_axis = _linear_weights(positions[within], size)
         if finer is not None:
-            along_axis = along_axis @ finer
+            along_axis = product(along_axis, finer)
         used = np.flatnonzero(along_axis.any(axis=0))
         needed.append(slice(int(used[0]), int(used[-1]) + 1))
         weights.append(along_axis[:, needed[-1]])
@@ -385,9 +386,9 @@ def _paste_parallel(
     along_k, along_j, along_i = weights
     source = np.ascontiguousarray(logits.transpose(axes)[tuple(needed)])
     _, j, i = source.shape
-    values = along_k @ source.reshape(len(source), -1)
-    values = np.matmul(along_j, values.reshape(-1, j, i))
-    values = (values.reshape(-1, i) @ along_i.T).reshape(len(along_k), len(along_j), len(along_i))
+    values = product(along_k, source.reshape(len(source), -1))
+    values = product(along_j, values.reshape(-1, j, i))
+    values = product(values.reshape(-1, i), along_i.T).reshape(len(along_k), len(along_j), len(along_i))
     if values.shape == box.shape:
         return values
     result = np.full(box.shape, OUTSIDE_LOGIT, dtype=np.float32)

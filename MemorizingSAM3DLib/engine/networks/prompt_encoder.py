@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .click_canvas import ClickCanvas
 from .config import NetworkConfig
 from .layers import ChannelNorm, ConvBlock, FastConv3d
 
@@ -233,12 +234,26 @@ class NativePromptEncoder(nn.Module):
         for sign in (1, 0):
             chosen = labels == sign
             values = clicked[:, chosen[0]] if _can_look_at(labels) else clicked.masked_fill(~chosen, float("inf"))
-            nearest = nearest_distance(image, values)
-            for scale in self.likenesses:
-                exponents = -((nearest / scale) ** 2)
-                like = exponents.clamp(min=_LEAST_EXPONENT).exp()
-                maps.append(torch.where(exponents > _LEAST_EXPONENT, like, 0.0))
+            maps += self._likenesses_at(nearest_distance(image, values))
         return torch.stack(maps, dim=1)
+
+    def _likenesses_at(self, distance: Tensor) -> list[Tensor]:
+        """How like an intensity is at a distance from another, for each scale; of the distances' shape."""
+        maps = []
+        for scale in self.likenesses:
+            exponents = -((distance / scale) ** 2)
+            like = exponents.clamp(min=_LEAST_EXPONENT).exp()
+            maps.append(torch.where(exponents > _LEAST_EXPONENT, like, 0.0))
+        return maps
+
+    def _maps_on(self, canvas: ClickCanvas, coords: Tensor, labels: Tensor, image: Tensor) -> list[Tensor]:
+        """:meth:`click_maps` and :meth:`likeness_maps` of one crop's clicks, each (m, m, m), as drawn on a canvas."""
+        size = self.config.output_size
+        centres = (coords[0].float() + 0.5) * (size / self.config.image_size) - 0.5
+        intensities = self._clicked_intensities(coords, image[:, 0].float())[0]
+        drawings = canvas.drawings(image, centres, labels[0].bool().tolist(), intensities, self.sigmas)
+        near = [total.clamp(max=1.0) for drawing in drawings for total in drawing.near]
+        return [*near, *(one for drawing in drawings for one in self._likenesses_at(drawing.distance))]
 
     def _clicked_intensities(self, coords: Tensor, image: Tensor) -> Tensor:
         """Means over the 3^3 cells around clicks, as far as they are in the crop: image (B, m, m, m) -> (B, N).
@@ -256,7 +271,7 @@ class NativePromptEncoder(nn.Module):
         return (around * inside).sum(dim=2) / inside.sum(dim=2)
 
     def forward(self, coords: Tensor, labels: Tensor, image: Tensor, logits: Tensor | None = None,
-                padding: bool | None = None) -> PromptFeatures:  # fmt: skip
+                padding: bool | None = None, canvas: ClickCanvas | None = None) -> PromptFeatures:  # fmt: skip
         """Embeddings of the prompts.
 
         Args:
@@ -265,11 +280,13 @@ class NativePromptEncoder(nn.Module):
             logits: previous logits (B, 1, m, m, m), or None at the first click.
             padding: whether some labels are -1; None: a CPU looks, any other device is prepared for it, since looking
                 there means waiting, and cannot be recorded.
+            canvas: for one crop on a CPU, without padding: knows what earlier clicks drew; the maps are the same up to
+                rounding.
         """
         if padding is None:
             padding = labels.device.type != "cpu" or bool((labels < 0).any())
         valid = labels >= 0 if padding else None
-        inputs = self._inputs(coords, labels, image, logits)
+        inputs = self._inputs(coords, labels, image, logits, canvas)
         quarter = self.at_quarter(inputs)
         eighth = self.at_eighth(quarter)
         maps_by_level = (self.at_half(inputs), quarter, eighth)
@@ -308,10 +325,15 @@ class NativePromptEncoder(nn.Module):
             encoding = self.pe_layer((coords.float() + 0.5) / self.config.image_size)
         return encoding + self.point_embeddings(labels.clamp(min=0))
 
-    def _inputs(self, coords: Tensor, labels: Tensor, image: Tensor, logits: Tensor | None) -> Tensor:
+    def _inputs(self, coords: Tensor, labels: Tensor, image: Tensor, logits: Tensor | None,
+                canvas: ClickCanvas | None) -> Tensor:  # fmt: skip
         with torch.autocast(coords.device.type, enabled=False):
-            maps = torch.cat([self.click_maps(coords, labels), self.likeness_maps(coords, labels, image)], dim=1)
-        return self._with_past(maps, logits)
+            if canvas is None:
+                maps = torch.cat([self.click_maps(coords, labels), self.likeness_maps(coords, labels, image)], dim=1)
+                return self._with_past(maps, logits)
+            drawn = self._maps_on(canvas, coords, labels, image)
+            past = torch.zeros_like(drawn[0]) if logits is None else (logits[0, 0].to(drawn[0].dtype) / 4).tanh()
+            return torch.stack([past, *drawn], dim=-1).movedim(-1, 0)[None]  # channels lie last in memory
 
     @staticmethod
     def _with_past(maps: Tensor, logits: Tensor | None) -> Tensor:

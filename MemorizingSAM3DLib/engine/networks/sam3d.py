@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .click_canvas import ClickCanvas
 from .config import NetworkConfig
 from .image_encoder import AttentionGuest, ImageEncoder, ImageFeatures
 from .mask_decoder import MaskDecoder, NativeMaskDecoder
@@ -62,16 +63,16 @@ class NativeSAM3D(nn.Module):
         return self.image_encoder.encode(image, guest)
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None,
-               padding: bool | None = None) -> Tensor:  # fmt: skip
+               padding: bool | None = None, canvas: ClickCanvas | None = None) -> Tensor:  # fmt: skip
         """Logits (B, 1, m, m, m) after the given clicks.
 
         Args:
             coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
             logits: the previous logits (B, 1, m, m, m), or None at the first click.
-            padding: whether some labels are -1; None: see :meth:`NativePromptEncoder.forward`.
+            padding: whether some labels are -1; None: see :meth:`NativePromptEncoder.forward`. canvas: see there.
         """
         assert features.image is not None
-        prompts = self.prompt_encoder(coords, labels, features.image, logits, padding)
+        prompts = self.prompt_encoder(coords, labels, features.image, logits, padding, canvas)
         return self.mask_decoder(features, self.prompt_encoder.dense_positional_encoding(), prompts)
 
 
