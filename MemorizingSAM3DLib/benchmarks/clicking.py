@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..engine.geometry import paste_logits
+from ..engine.geometry import paste_signs
 from ..engine.networks.config import NetworkConfig
 from ..engine.networks.sam3d import PublishedSAM3D
 from ..engine.prompts import Click
@@ -129,7 +129,7 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
         logits = predictor.logits(grid, [*asked, newest], previous, memories)
         if remembered is not None:
             predictor.remember(grid, newest, logits, memories)
-        return paste_logits(logits, grid, volume, box, refined=True)[1] > 0
+        return paste_signs(logits, grid, volume, box, refined=True, device=predictor.runtime.device)[1]
 
     return Job(run)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engine.geometry import paste_logits
+from ..engine.geometry import paste_signs
 from ..engine.networks.config import NetworkConfig
 from ..engine.runtime import Precision
 from ..engine.session import InteractiveSession
@@ -60,8 +60,7 @@ def ten_clicks(setting: Setting, size: Size, reencode: bool = False, config: Net
         logits = None
         for number in range(count):
             logits = predictor.logits(grid, clicks[: number + 1], logits)
-            _, values = paste_logits(logits, grid, volume, box, refined=True)
-            mask = values > 0
+            _, mask = paste_signs(logits, grid, volume, box, refined=True, device=predictor.runtime.device)
         return mask
 
     run(1)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from .clicked_voxels import ClickedVoxels
-from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_logits
+from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_signs
 from .locality import accepted_region, hold_clicks
 from .memory.interaction import Interaction
 from .packed_mask import PackedMask
@@ -231,14 +231,14 @@ class ClickRefiner:
         box = self._box_of(region & (logits > 0), grid).union(mask.box.intersection(touched))
         if box.is_empty:
             return mask
-        done, values = paste_logits(logits, grid, self.volume, box, refined=True)
+        device = self.predictor.runtime.device
+        done, wanted = paste_signs(logits, grid, self.volume, box, refined=True, device=device)
         if done.is_empty:
             return mask
-        inside = paste_logits(np.where(region, 1.0, -1.0), grid, self.volume, done)[1] > 0
+        _, inside = paste_signs(np.where(region, 1.0, -1.0), grid, self.volume, done, device=device)
         both = mask.box.union(done)
         result = mask.within(both)
         part = Box.between(np.subtract(done.low, both.low), np.subtract(done.high, both.low)).slices
-        wanted = values > 0
         if only_add:
             wanted |= result[part]
         np.copyto(result[part], wanted, where=inside)

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from MemorizingSAM3DLib.engine.geometry.products import product
+from MemorizingSAM3DLib.engine.geometry.products import along_axes, product
 
 RNG = np.random.default_rng(0)
 
@@ -36,3 +36,16 @@ def test_lower_precision_elsewhere_does_not_reach_a_product():
 def test_the_geometry_is_imported_without_pytorch():
     code = "import sys, MemorizingSAM3DLib.engine.geometry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_an_array_is_multiplied_along_each_of_its_axes(signs):
+    values = RNG.normal(size=(4, 5, 6)).astype(np.float32)
+    weights = [RNG.normal(size=(n, size)).astype(np.float32) for n, size in ((7, 4), (3, 5), (8, 6))]
+    expected = np.einsum("kji,ak,bj,ci->abc", values, *weights, optimize=True)
+    found = along_axes(values.transpose(2, 1, 0).copy().transpose(2, 1, 0), weights, signs=signs)
+    if signs:
+        assert found.dtype == bool
+        np.testing.assert_array_equal(found[np.abs(expected) > 1e-4], (expected > 0)[np.abs(expected) > 1e-4])
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

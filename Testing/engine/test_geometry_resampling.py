@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -21,6 +22,7 @@ from MemorizingSAM3DLib.engine.geometry import (
     box_of_crop,
     mask_to_crop,
     paste_logits,
+    paste_signs,
     resample_to_crop,
 )
 from MemorizingSAM3DLib.engine.geometry import resampling as resampling_module
@@ -393,3 +395,16 @@ def test_refined_logits_are_pasted_without_being_made(directions, spacing, seed)
     same_box, expected = paste_logits(resampling_module.refined_logits(logits), grid, scan)
     assert box == same_box
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from([*AXIS_ORIENTATIONS, *OBLIQUE[:2]]), st.booleans(), st.integers(0, 9))
+def test_pasted_signs_are_those_of_the_pasted_logits(directions, refined, seed):
+    scan = empty_scan(directions, (1.1, 0.8, 2.0), 30)
+    grid = CropGrid((14.0, -33.0, 80.0), 1.6, 16)
+    logits = np.random.default_rng(seed).normal(size=(8, 8, 8)).astype(np.float32)
+    for box in (None, Box(2, 3, 1, 11, 9, 12), Box(0, 0, 0, 0, 0, 0)):
+        done, signs = paste_signs(logits, grid, scan, box, refined, torch.device("cpu"))
+        same, values = paste_logits(logits, grid, scan, box, refined)
+        assert done == same and signs.dtype == bool
+        np.testing.assert_array_equal(signs, values > 0)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from .grids import Box, CropGrid
-from .resampling import OUTSIDE_LOGIT, box_of_crop, mask_to_crop, paste_logits, refined_logits, resample_to_crop
+from .resampling import (
+    OUTSIDE_LOGIT,
+    box_of_crop,
+    mask_to_crop,
+    paste_logits,
+    paste_signs,
+    refined_logits,
+    resample_to_crop,
+)
 from .volume import Volume
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "box_of_crop",
     "mask_to_crop",
     "paste_logits",
+    "paste_signs",
     "refined_logits",
     "resample_to_crop",
 ]

@@ -7,6 +7,7 @@ and no other geometry. Arrays keep numpy's order: (k, j, i) for scans, (r, a, s)
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -15,8 +16,11 @@ from ..errors import VolumeError
 from .affine import transformed, with_axes_reversed
 from .grids import Box, CropGrid
 from .parallel_resampling import axis_weights, parallel_axes, positions_along, weighted
-from .products import product
+from .products import along_axes, product
 from .volume import Volume
+
+if TYPE_CHECKING:
+    import torch
 
 #: What `paste_logits` gives voxels that lie outside of the crop: finite, so that arithmetic on it stays finite.
 OUTSIDE_LOGIT = -1.0e4
@@ -132,13 +136,42 @@ def paste_logits(
     Raises:
         ValueError: logits that are not a cube, or not finite.
     """
+    return _pasted(logits, grid, volume, box, refined)
+
+
+def paste_signs(
+    logits: np.ndarray,
+    grid: CropGrid,
+    volume: Volume,
+    box: Box | None = None,
+    refined: bool = False,
+    device: torch.device | None = None,
+) -> tuple[Box, np.ndarray]:
+    """Where `paste_logits` would be positive: the same box, and bool (k, j, i).
+
+    Args:
+        device: of PyTorch, where it is computed, and from which only the box's signs come back; None: the CPU. An
+            oblique scan is done by ITK all the same.
+    """
+    return _pasted(logits, grid, volume, box, refined, signs=True, device=device)
+
+
+def _pasted(
+    logits: np.ndarray,
+    grid: CropGrid,
+    volume: Volume,
+    box: Box | None,
+    refined: bool,
+    signs: bool = False,
+    device: torch.device | None = None,
+) -> tuple[Box, np.ndarray]:
     logits = np.asarray(logits, dtype=np.float32)
     size = len(logits)
     if logits.shape != (size, size, size) or not np.isfinite(logits).all():
         raise ValueError(f"Logits must be finite, of shape (m, m, m); their shape is {logits.shape}.")
     box = box_of_crop(volume, grid) if box is None else box.clipped(volume.shape)
     if box.is_empty:
-        return box, np.empty(box.shape, dtype=np.float32)
+        return box, np.empty(box.shape, dtype=bool if signs else np.float32)
     finer = _cubic_weights(size) if refined else None
     size = 2 * size if refined else size
     matrix = np.linalg.inv(_scan_from_crop(volume, grid.coarser(size)))
@@ -150,8 +183,9 @@ def paste_logits(
         shrunk[:3, :3] *= 1 - _FACE_TOLERANCE / (size / 2)
         shrunk[:3, 3] = (size - 1) / 2 * _FACE_TOLERANCE / (size / 2)
         from_box = shrunk @ matrix @ _translation(box.low)
-        return box, _interpolate(logits, from_box, box.shape, OUTSIDE_LOGIT)
-    return box, _paste_parallel(logits, matrix, axes, box, finer)
+        values = _interpolate(logits, from_box, box.shape, OUTSIDE_LOGIT)
+        return box, values > 0 if signs else values
+    return box, _paste_parallel(logits, matrix, axes, box, finer, signs, device)
 
 
 def refined_logits(logits: np.ndarray) -> np.ndarray:
@@ -358,13 +392,20 @@ def _parallel_axes(matrix: np.ndarray, box: Box) -> list[int] | None:
 
 
 def _paste_parallel(
-    logits: np.ndarray, matrix: np.ndarray, axes: list[int], box: Box, finer: np.ndarray | None
+    logits: np.ndarray,
+    matrix: np.ndarray,
+    axes: list[int],
+    box: Box,
+    finer: np.ndarray | None,
+    signs: bool,
+    device: torch.device | None,
 ) -> np.ndarray:
     """Linear interpolation along k, then j, then i, each as a product with an (output, m) matrix of weights.
 
     `finer` (n, m) gives the n samples between which is interpolated, and to which `matrix` leads; None: the m logits.
     """
     size = len(logits) if finer is None else len(finer)
+    outside, kind = (False, bool) if signs else (OUTSIDE_LOGIT, np.float32)
     middle = (np.array(box.low) + np.array(box.high) - 1) / 2
     weights, filled, needed = [], [], []
     for scan_axis, crop_axis in enumerate(axes):
@@ -374,7 +415,7 @@ def _paste_parallel(
         positions = start + row[scan_axis] * steps
         within = np.flatnonzero(np.abs(positions - (size - 1) / 2) <= size / 2 + _FACE_TOLERANCE)
         if within.size == 0:
-            return np.full(box.shape, OUTSIDE_LOGIT, dtype=np.float32)
+            return np.full(box.shape, outside, dtype=kind)
         filled.append(slice(int(within[0]), int(within[-1]) + 1))
         along_axis = _linear_weights(positions[within], size)
         if finer is not None:
@@ -383,15 +424,10 @@ def _paste_parallel(
         needed.append(slice(int(used[0]), int(used[-1]) + 1))
         weights.append(along_axis[:, needed[-1]])
 
-    along_k, along_j, along_i = weights
-    source = np.ascontiguousarray(logits.transpose(axes)[tuple(needed)])
-    _, j, i = source.shape
-    values = product(along_k, source.reshape(len(source), -1))
-    values = product(along_j, values.reshape(-1, j, i))
-    values = product(values.reshape(-1, i), along_i.T).reshape(len(along_k), len(along_j), len(along_i))
+    values = along_axes(logits.transpose(axes)[tuple(needed)], weights, device, signs)
     if values.shape == box.shape:
         return values
-    result = np.full(box.shape, OUTSIDE_LOGIT, dtype=np.float32)
+    result = np.full(box.shape, outside, dtype=kind)
     result[tuple(filled)] = values
     return result
 
