@@ -78,7 +78,7 @@ def inspect(
 
     [bold]Examples[/bold]
 
-    memorizing-sam3d checkpoint inspect native-v2
+    memorizing-sam3d checkpoint inspect native-v3
 
     memorizing-sam3d checkpoint inspect sam_med3d_turbo.pth --json
     """

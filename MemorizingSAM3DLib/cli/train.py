@@ -65,7 +65,7 @@ def train(
 
     memorizing-sam3d train --manifest data/manifest.json --out runs/first --steps 2000
 
-    memorizing-sam3d train --from native-v2 --freeze-encoder --manifest mine/manifest.json --out runs/mine --steps 300
+    memorizing-sam3d train --from native-v3 --freeze-encoder --manifest mine/manifest.json --out runs/mine --steps 300
     """
     import torch
 

@@ -111,6 +111,9 @@ class ClickRefiner:
             if better is None:
                 break
             grid, logits = better, predictor.logits(better, clicks, None)
+        if not predictor.network.config.published:
+            # Trained on its own earlier masks, it corrects them: a hundredth of Dice (measured on training cases).
+            logits = predictor.logits(grid, clicks, logits)
         return grid, logits, None
 
     def _look_with(self, recollection: Recollection, clicks: tuple[Click, ...]) -> tuple[CropGrid, np.ndarray]:

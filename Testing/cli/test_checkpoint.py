@@ -62,7 +62,7 @@ def test_the_list_tells_which_models_are_here(a_cache):
     listed = json.loads(done.stdout)
     assert listed["cache"] == str(a_cache)
     states = {model["name"]: model["state"] for model in listed["models"]}
-    assert states["native-v2"] == "shipped"
+    assert states["native-v3"] == "shipped"
     assert states["fastsam3d"] == "here"
     assert states["sam-med3d-turbo"] == "partly here"
     assert states["sam-med3d-turbo-cvpr"] == "not here"
@@ -110,7 +110,7 @@ def test_an_interrupt_is_exit_code_130(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("MemorizingSAM3DLib.engine.checkpoints.inspect", interrupt)
-    done = run("inspect", "native-v2")
+    done = run("inspect", "native-v3")
     assert done.exit_code == 130
     assert "Interrupted" in done.stderr
 
@@ -126,7 +126,7 @@ def test_the_licence_is_told_before_anything_is_fetched(a_cache, monkeypatch):
 
 
 def test_for_the_model_that_came_along_no_licence_is_told(a_cache):
-    done = run("download", "native-v2")
+    done = run("download", "native-v3")
     assert done.exit_code == 0, done.output
     assert "licence" not in done.output
 
@@ -160,7 +160,7 @@ def test_removing_asks_first(a_cache):
     done = run("remove", "fastsam3d", "--yes")
     assert "1.0 MB freed" in done.output
     assert not path.exists()
-    assert run("remove", "native-v2", "--yes").exit_code == 1
+    assert run("remove", "native-v3", "--yes").exit_code == 1
 
 
 def test_registering_a_file_writes_its_hash(tmp_path, a_cache):
@@ -168,9 +168,9 @@ def test_registering_a_file_writes_its_hash(tmp_path, a_cache):
 
     registry = tmp_path / "registry.json"
     registry.write_bytes(resource_path("Models", "registry.json").read_bytes())
-    weights = tmp_path / "memorizing_sam3d_v2.safetensors"
+    weights = tmp_path / "memorizing_sam3d_v3.safetensors"
     weights.write_bytes(b"weights")
-    done = run("register", "native-v2", weights, "--registry", registry)
+    done = run("register", "native-v3", weights, "--registry", registry)
     assert done.exit_code == 0, done.output
     assert json.loads(registry.read_text())["models"][0]["size"] == 7
 
@@ -187,5 +187,5 @@ def test_names_are_whole_however_narrow_the_terminal_is():
     from MemorizingSAM3DLib.cli import app
 
     shown = CliRunner().invoke(app, ["checkpoint", "list"], env={"COLUMNS": "60"}).output
-    for name in ("native-v2", "sam-med3d-turbo-cvpr", "fastsam3d"):
+    for name in ("native-v3", "sam-med3d-turbo-cvpr", "fastsam3d"):
         assert name in shown.split()

@@ -479,3 +479,12 @@ def test_a_negative_click_never_steps_back(monkeypatch):
     refiner = a_refiner(volume, BrightnessNetwork(SMALL_CROP, reach=0.3))
     first = after(refiner, Click(ORIGIN))
     assert after(refiner, Click((0.0, 20.0, 0.0), positive=False), start=first).grid == first.grid
+
+
+@pytest.mark.parametrize(("config", "again"), [(SMALL_CROP, True), (PUBLISHED_CROP, False)])
+def test_a_native_network_corrects_its_first_mask_and_a_published_one_is_asked_once(config, again):
+    network = BrightnessNetwork(config)
+    after(a_refiner(SCAN, network), FIRST)
+    *_, (_, _, previous) = network.heard
+    assert (previous is not None) == again
+    assert network.decodes > network.encodes if again else network.decodes == network.encodes

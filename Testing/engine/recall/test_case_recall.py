@@ -107,6 +107,19 @@ def test_what_is_not_like_anything_is_not_heard(both):
     assert asked(predictor, other, (18.0, 2.0, 2.0)) is None
 
 
+def test_cases_that_do_not_agree_on_what_they_are_convince_nobody(both):
+    predictor, volume = both
+    place = (18.0, 2.0, 2.0)
+    alone = asked(predictor, volume, place)
+    memory = predictor.case_recall.memory
+    (case,) = (case.id for case in memory.cases if case.facts.structure == "right thing")
+    memory.add(memory.arrays(case), CaseFacts("wrong thing"))
+    divided = asked(predictor, volume, place)
+    assert divided is None or divided.probability < 0.6 * alone.probability
+    memory.add(memory.arrays(case), CaseFacts("third thing"))
+    assert asked(predictor, volume, place) is None
+
+
 def test_a_crop_without_anything_to_see_is_like_nothing(both):
     predictor, volume = both
     features = features_of(predictor, volume, (18.0, 2.0, 2.0))
