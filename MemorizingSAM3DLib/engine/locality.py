@@ -11,7 +11,11 @@ The rule, on the logits' grid. Let D be the cells whose sign the network wants t
    two) take the sign of that click, the newest click having the last word. These are the cells that decide the value
    at that voxel by linear interpolation, so a click is never ignored.
 
-The first click on an empty mask is bound by rule 3 alone. The mask outside the crop never changes by rules 1 and 2.
+4. What is added hangs together (over corners, too) with what was there, or with a cell beside a positive click: the
+   other lesions of a scan look like the clicked one, and nobody clicked them.
+
+The first click on an empty mask is bound by rules 3 and 4 alone. The mask outside the crop never changes by rules 1, 2
+and 4.
 """
 
 from __future__ import annotations
@@ -52,6 +56,34 @@ def accepted_region(old: np.ndarray, new: np.ndarray, click: np.ndarray, positiv
     beside = ndimage.binary_dilation(far, _CUBE) & ((old[place] > 0) == (new[place] > 0))
     near[place] |= far | beside
     return near
+
+
+def stray_parts(logits: np.ndarray, old: np.ndarray | None, clicked: np.ndarray) -> np.ndarray:
+    """Parts that rule 4 leaves out; none where it would leave nothing.
+
+    Args:
+        logits: (m, m, m). old: the same before the click, or None where nothing was.
+        clicked: (N, 3), continuous cell indices of the positive clicks; those outside the grid are passed over.
+
+    Returns:
+        (m, m, m) bool.
+    """
+    stray = np.zeros(logits.shape, dtype=bool)
+    place = Box.of_mask(logits > 0)
+    if place.is_empty:
+        return stray
+    numbers, count = ndimage.label(logits[place.slices] > 0, _CUBE)
+    known = np.zeros(count + 1, dtype=bool)
+    if old is not None:
+        known[numbers[old[place.slices] > 0]] = True
+    for cell in np.floor(clicked - place.low + 0.5).astype(int):
+        beside = Box.between(cell - 1, cell + 2).clipped(numbers.shape)
+        if not beside.is_empty:
+            known[numbers[beside.slices]] = True
+    known[0] = True
+    if known[1:].any():
+        stray[place.slices] = ~known[numbers]
+    return stray
 
 
 def within(shape: tuple[int, ...], centre: np.ndarray, radius: float) -> np.ndarray:

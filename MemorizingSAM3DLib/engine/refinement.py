@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from .clicked_voxels import ClickedVoxels
 from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_signs
-from .locality import accepted_region, hold_clicks
+from .locality import accepted_region, hold_clicks, stray_parts
 from .memory.interaction import Interaction
 from .packed_mask import PackedMask
 from .predictor import Predictor
@@ -81,12 +81,16 @@ class ClickRefiner:
             new = self.predictor.logits(grid, clicks, old, state.interactions)
             position = grid.coarser(len(new)).ras_to_index(np.array(click.ras))
             region = accepted_region(old, new, position, click.positive)
-        merged = new if old is None else np.where(region, new, old)
         cells = grid.coarser(len(new))
-        before = merged > 0
         positive = np.array([c.positive for c in clicks])
         voxels, places = self._clicked_voxels.of(clicks)
-        hold_clicks(merged, list(zip(cells.ras_to_index(places), positive, strict=True)))
+        indices = cells.ras_to_index(places)
+        merged = new if old is None else np.where(region, new, old)
+        stray = stray_parts(merged, old, indices[positive, 0])
+        merged = np.where(stray, -np.abs(new) if old is None else old, merged)
+        region &= ~stray
+        before = merged > 0
+        hold_clicks(merged, list(zip(indices, positive, strict=True)))
         region |= before != (merged > 0)
         mask = self._written(state.mask, grid, merged, region)
         # What was decided about an object that is gone says nothing about the next one.

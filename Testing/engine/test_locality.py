@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from MemorizingSAM3DLib.engine.locality import NEAR_CELLS, accepted_region, hold_clicks, within
+from MemorizingSAM3DLib.engine.locality import NEAR_CELLS, accepted_region, hold_clicks, stray_parts, within
 
 SIZE = 40
 CLICK = np.array([8.0, 20.0, 20.0])
@@ -158,3 +158,47 @@ def test_a_strong_logit_stays_as_strong_as_it_was():
     hold_clicks(logits, [(at(5, 5, 5), True), (at(20, 20, 20), False)])
     assert logits[5, 5, 5] == 7
     assert logits[20, 20, 20] == -7
+
+
+ONE, OTHER = (slice(4, 9),) * 3, (slice(20, 26),) * 3
+TWO_PARTS = with_block(with_block(EMPTY, *ONE), *OTHER)
+IN_ONE, IN_OTHER, BESIDE_ONE, NOWHERE = (6.2, 5.8, 6.0), (22.0, 23.0, 21.0), (9.4, 6.0, 6.0), (33.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("clicked", "left_out"),
+    [([IN_ONE], OTHER), ([BESIDE_ONE], OTHER), ([NOWHERE, IN_OTHER], ONE), ([IN_ONE, IN_OTHER], None), ([], None),
+     ([NOWHERE], None), ([(-50.0, 6.0, 6.0), IN_ONE], OTHER)],
+)  # fmt: skip
+def test_of_separate_parts_the_clicked_ones_are_meant(clicked, left_out):
+    stray = stray_parts(TWO_PARTS, None, np.array(clicked).reshape(-1, 3))
+    expected = np.zeros(stray.shape, dtype=bool)
+    if left_out:
+        expected[left_out] = True
+    assert (stray == expected).all()
+
+
+def test_a_part_that_was_there_stays_and_one_that_touches_it_at_a_corner_comes_along():
+    old = with_block(EMPTY, *OTHER)
+    touching = with_block(TWO_PARTS, slice(26, 28), slice(26, 28), slice(26, 28))
+    assert not stray_parts(touching, old, np.array([IN_ONE])).any()
+    assert stray_parts(touching, old, np.zeros((0, 3)))[ONE].all()
+
+
+def test_an_empty_mask_has_no_stray_parts():
+    assert not stray_parts(EMPTY, None, np.array([IN_ONE])).any()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 3))
+def test_what_is_left_of_a_mask_hangs_together_with_what_was_there_or_with_a_click(seed, clicks):
+    random = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(random.normal(size=(16,) * 3), 1.2)
+    new, old = smooth.astype(np.float32), np.roll(smooth, 3).astype(np.float32) - 0.1
+    clicked = random.uniform(0, 15, (clicks, 3))
+    stray = stray_parts(new, old, clicked)
+    assert not (stray & (new <= 0)).any() and not (stray & (old > 0)).any()
+    numbers, count = ndimage.label(new > 0, np.ones((3, 3, 3)))
+    for number in range(1, count + 1):
+        of_part = stray[numbers == number]
+        assert of_part.all() or not of_part.any()
