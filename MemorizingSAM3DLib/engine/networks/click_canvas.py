@@ -15,7 +15,7 @@ from torch import Tensor
 
 _KEPT = 2  # all clicks; and all but the newest, which may be dragged
 # What is smaller counts as nothing: denormal numbers take a CPU many times as long.
-_LEAST_EXPONENT = -25.0
+LEAST_FACTOR = -25.0  # the exponent of a Gaussian along one axis
 
 ClickKey = tuple[bool, float, float, float]
 
@@ -90,7 +90,7 @@ def _with_click(both: tuple[Drawing, Drawing], cells: Tensor, key: ClickKey, ste
     near = []
     for sigma, so_far in zip(sigmas, old.near, strict=True):
         exponents = squares / (-2 * sigma**2)
-        r, a, s = torch.where(exponents > _LEAST_EXPONENT, exponents.exp(), 0.0)
+        r, a, s = torch.where(exponents > LEAST_FACTOR, exponents.exp(), 0.0)
         plane = torch.outer(r, a).flatten()
         near.append(torch.addr(so_far.flatten(0, 1), plane, s).view_as(so_far))
     new = Drawing(tuple(near), torch.minimum(old.distance, (cells - intensity).abs_()))

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .click_canvas import ClickCanvas
+from .click_canvas import LEAST_FACTOR, ClickCanvas
 from .config import NetworkConfig
 from .layers import ChannelNorm, ConvBlock, FastConv3d
 
 Points = tuple[Tensor, Tensor]
 
 MOST_TOKENS = 256
-# What is smaller counts as nothing: denormal numbers take a CPU many times as long.
-_LEAST_FACTOR, _LEAST_EXPONENT = -25.0, -60.0
+_LEAST_EXPONENT = -60.0  # as LEAST_FACTOR, of a likeness
 _FEW_VALUES = {"cpu": 64}  # up to here it is quicker to compare with all of them than to search; elsewhere 4
 
 
@@ -212,7 +211,7 @@ class NativePromptEncoder(nn.Module):
                 near, weight = distance, (labels == sign).to(distance.dtype)
             for sigma in self.sigmas:
                 exponents = near / (-2 * sigma**2)
-                r, a, s = torch.where(exponents > _LEAST_FACTOR, exponents.exp(), 0.0).unbind(2)
+                r, a, s = torch.where(exponents > LEAST_FACTOR, exponents.exp(), 0.0).unbind(2)
                 plane = ((r * weight[..., None])[..., :, None] * a[..., None, :]).flatten(2)
                 maps.append((plane.transpose(1, 2) @ s).unflatten(1, (size, size)).clamp(max=1.0))
         return torch.stack(maps, dim=1)
