@@ -116,7 +116,7 @@ class ClickRefiner:
                 break
             grid, logits = better, predictor.logits(better, clicks, None)
         if not predictor.network.config.published:
-            # Trained on its own earlier masks, it corrects them: 0.005 of Dice over 143 structures (docs/evaluation.md).
+            # Trained on its own earlier masks, it corrects them: 0.005 of Dice (docs/evaluation.md).
             logits = predictor.logits(grid, clicks, logits)
         return grid, logits, None
 
