@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,9 +81,15 @@ class Processes:
         return result if self.first else work()  # type: ignore[return-value]
 
     def close(self) -> None:
-        """Leaves the group."""
+        """Leaves the group.
+
+        What still holds the group (a parallel module's cycles) is collected at once: gloo's threads that outlive it
+        until Python ends abort the process (https://github.com/pytorch/pytorch/pull/179291).
+        """
         if self.count > 1:
+            gc.collect()
             dist.destroy_process_group()
+            gc.collect()
 
 
 def join_processes(device: torch.device) -> Processes:

@@ -90,7 +90,7 @@ class Trainer:
             ]
             self._factors += [factor, factor]
         self.optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.98), fused=True)
-        self.module = processes.parallel(objective, objective.uses_all)
+        self.module: torch.nn.Module = objective
         self.step = 0
         self.seconds = 0.0
         if processes.first:
@@ -117,6 +117,14 @@ class Trainer:
         Raises:
             OutputError: the final state cannot be written. A checkpoint on the way that cannot is a warning.
         """
+        self.module = self.processes.parallel(self.objective, self.objective.uses_all)
+        try:
+            self._run(report, stop)
+        finally:
+            self.module = self.objective  # lets go of the processes' group: see Processes.close
+        return self.step >= self.options.steps
+
+    def _run(self, report: Report | None, stop: Callable[[], bool]) -> None:
         saved = start = time.monotonic()
         for batch in self.source.batches(self.step, self.options.steps):
             figures, asked_to_stop = self.train_step(batch, stop())
@@ -131,7 +139,6 @@ class Trainer:
                 self._warned(self.save)
                 saved = time.monotonic()
         self.save()
-        return self.step >= self.options.steps
 
     def train_step(self, batch: Batch, stop: bool = False) -> tuple[dict[str, float], bool]:
         """One optimiser step on a batch (this process's share of it).
