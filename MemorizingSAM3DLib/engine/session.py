@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from .networks.sam3d import SAM3D
 from .packed_mask import NOWHERE, PackedMask
 from .predictor import Predictor
 from .prompts import Click, PromptHistory, Prompts
+from .recall.proposal import Proposal, Proposer
 from .recall.remembering import remember
 from .replay import Replay
 
@@ -41,6 +42,7 @@ class InteractiveSession:
 
     def __init__(self, model: Predictor | SAM3D | str | Path | None = None) -> None:
         self.predictor = model if isinstance(model, Predictor) else _predictor_of(model)
+        self._proposer = Proposer(self.predictor)
         self._volume: Volume | None = None
         self._forget()
 
@@ -161,6 +163,27 @@ class InteractiveSession:
         """
         self.predictor.set_volume(self.volume)
         return remember(self.predictor, self._array, structure)
+
+    def propose(self, structure: str, progress: Callable[[float], None] = lambda _: None) -> Proposal | None:
+        """Looks for a remembered structure in the whole scan, and clicks where it is, if the memory recognises it.
+
+        The click is one like any other: it can be undone, dragged and deleted. Crops that were looked at are described
+        once, for all structures of the scan.
+
+        Args:
+            structure: a name in the predictor's case memory. progress: called with the part that is done, 0 to 1.
+
+        Returns:
+            What was clicked; None, and nothing has changed, when the structure was not recognised.
+
+        Raises:
+            EngineError: there is no case memory, or nothing of that name in it. VolumeError: there is no scan.
+        """
+        self.predictor.set_volume(self.volume)
+        found = self._proposer.propose(structure, progress)
+        if found is not None:
+            self.add_click(Click(found.ras))
+        return found
 
     def _edit(self, history: PromptHistory) -> Box:
         """As :meth:`_take`, for a history with new clicks: those listen to the memories as they are now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from MemorizingSAM3DLib.engine.cancellation import CancelledError
@@ -23,6 +24,7 @@ from MemorizingSAM3DLib.scene.scan_input import ScanInput
 from MemorizingSAM3DLib.scene.scene_watch import SceneWatch
 from MemorizingSAM3DLib.scene.segment_edits import SegmentEdits
 from MemorizingSAM3DLib.scene.segment_names import nextName
+from MemorizingSAM3DLib.scene.segment_start import beginSegment
 from MemorizingSAM3DLib.scene.segmentation_choice import lastClickedSegment, scanOf, segmentationOf
 from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
 from MemorizingSAM3DLib.scene.signals import Signal
@@ -65,7 +67,7 @@ class ClickController:
         self._edits.clicksChanged.connect(self._onClicksChanged)
         self._edits.failed.connect(self.failed.emit)
         self._edits.asked.connect(self.wakeUp.emit)
-        self.memories = Memories(self._inference, self._selected, self.failed)
+        self.memories = Memories(self._inference, self._selected, self.failed, partial(beginSegment, self))
         self.memories.changed.connect(self.wakeUp.emit)
         self._lists = PointLists(self._scene)
         self._lists.touched.connect(self._onTouched)
@@ -279,7 +281,7 @@ class ClickController:
         self._flush(dragEnds=False)
         busy = self._inference.worker.poll(wait)
         self._report()
-        return busy or (self._touched and self._canPreview)
+        return busy or (self._touched and (self._canPreview or not self._lists.dragging))
 
     def setModel(self, choice: ModelChoice) -> None:
         """Another model or device, or the same one again if it could not be loaded before. What was segmented stays."""

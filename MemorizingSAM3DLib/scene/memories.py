@@ -1,4 +1,4 @@
-"""What the user does with the two memories: use them or not, remember a segment, clear, export."""
+"""What the user does with the two memories: use them or not, remember a segment, let one be proposed, clear, export."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from MemorizingSAM3DLib.engine.worker import Job, Outcome
 from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryChoice, CaseMemoryFacts
 from MemorizingSAM3DLib.scene.failures import messageOf
 from MemorizingSAM3DLib.scene.inference import Inference
+from MemorizingSAM3DLib.scene.scan_frame import Ras
 from MemorizingSAM3DLib.scene.segments import packedMaskFromSegment
 from MemorizingSAM3DLib.scene.signals import Signal
 
 if TYPE_CHECKING:
     from MemorizingSAM3DLib.engine.predictor import Predictor
+    from MemorizingSAM3DLib.engine.recall.proposal import Proposal, Proposer
 
 SUFFIX = ".safetensors"
 
@@ -32,17 +34,20 @@ class Memories:
         inference: whose worker and model are used.
         selected: gives the segmentation node, the ID of the selected segment, and the scan's node.
         failed: emitted with a message for the user.
+        begin: begins a segment of a name with a point at a place, in the scan's own RAS, mm.
 
     Attributes:
         changed: something was asked or done; `note` and `facts` may be others.
         note: what was done with the case memory last, in one sentence, or "".
     """
 
-    def __init__(self, inference: Inference, selected: Callable[[], tuple[Any, str, Any]], failed: Signal) -> None:
+    def __init__(self, inference: Inference, selected: Callable[[], tuple[Any, str, Any]], failed: Signal,
+                 begin: Callable[[str, Ras], None]) -> None:  # fmt: skip
         self.changed, self.failed = Signal(), failed
         self.note = ""
         self._inference = inference
-        self._selected = selected
+        self._selected, self._begin = selected, begin
+        self._proposer: Proposer | None = None
         self._told = ""
 
     def setInteractions(self, number: int | None) -> None:
@@ -112,6 +117,43 @@ class Memories:
             return f"{note} {_cases(gone)} made room: the memory has reached its size." if gone else note
 
         self._inference.withScan(run, self._done, "Remembering the segment")
+        self._asked()
+
+    def propose(self, structure: str) -> None:
+        """Looks for a remembered structure in the scan, and begins a segment of its name where it is recognised.
+
+        Args:
+            structure: a name in the case memory.
+
+        Raises:
+            EngineError: there is no scan, or something is being computed.
+        """
+        if self._selected()[2] is None:
+            raise VolumeError("There is no scan to look in.", "Load or choose a scan first.")
+        self._requireIdle()
+        text = f"Looking for '{structure}'"
+
+        def run(job: Job, predictor: Predictor) -> Proposal | None:
+            from MemorizingSAM3DLib.engine.recall.proposal import Proposer
+
+            job.report(text, 0.0)
+            if self._proposer is None or self._proposer.predictor is not predictor:
+                self._proposer = Proposer(predictor)
+            with predictor.interruptible(job.token):
+                return self._proposer.propose(structure, lambda part: job.report(text, part))
+
+        def done(outcome: Outcome) -> None:
+            if outcome.error is None and outcome.value is None:
+                outcome = replace(outcome, error=EngineError(f"'{structure}' was not recognised in this scan.",
+                                                             "Click inside it."))  # fmt: skip
+            if outcome.error is None:
+                self._begin(outcome.value.structure, outcome.value.ras)
+                self.note = f"'{outcome.value.structure}' was found: move or delete its point if it lies wrong."
+            elif not outcome.cancelled:
+                self.failed.emit(messageOf(outcome.error))
+            self.changed.emit()
+
+        self._inference.withScan(run, done, text)
         self._asked()
 
     def clear(self) -> None:

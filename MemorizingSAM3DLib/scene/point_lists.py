@@ -155,7 +155,7 @@ class PointLists:
         left = [pointID for pointIDs in having.values() for pointID in pointIDs]
         for number, click in wanted.items():
             if number not in chosen:
-                chosen[number] = left.pop(0) if left else _add(node, frame.toWorld(click.ras))
+                chosen[number] = left.pop(0) if left else addPoint(node, frame.toWorld(click.ras))
             index = node.GetNthControlPointIndexByID(chosen[number])
             target, place = frame.toWorld(click.ras), _placeOf(node, index)
             if max(abs(a - b) for a, b in zip(target, place, strict=True)) > _SAME_PLACE_MM:
@@ -242,7 +242,7 @@ def _placeOf(node: Any, index: int) -> Ras:
     return place[0], place[1], place[2]
 
 
-def _add(node: Any, place: Ras) -> str:
+def addPoint(node: Any, place: Ras) -> str:
     """Adds a point behind those that are placed and returns its ID."""
     index = node.AddControlPointWorld(*place)
     if index > 0 and node.GetNthControlPointPositionStatus(index - 1) == node.PositionPreview:

@@ -32,6 +32,7 @@ class CaseMemorySection:
         connect = self._connections.toWidget
         connect(ui.caseMemoryFolderButton, "directoryChanged(QString)", self._choose)
         connect(ui.rememberCaseButton, "clicked()", self._remember)
+        connect(ui.proposeButton, "clicked()", self._propose)
         connect(ui.clearCaseMemoryButton, "clicked()", self._clear)
         connect(ui.exportCaseMemoryButton, "clicked()", self._export)
         connect(ui.importCaseMemoryButton, "clicked()", self._import)
@@ -59,6 +60,13 @@ class CaseMemorySection:
         busy = _("Wait until what is being computed is done, or cancel it.") if status.busy is not None else None
         does = _("Adds the selected segment to the memory. What is stored is shown first.")
         setAvailable(ui.rememberCaseButton, does, self._whyNotRemember() or facts.problem or busy)
+        self._showStructures([name for name, _number in facts.structures if name])
+        nameless = None if ui.rememberedStructureComboBox.count else _("No case with a name is remembered yet.")
+        setAvailable(ui.rememberedStructureComboBox, _("A structure that the memory has a name for."), nameless)
+        does = _(
+            "Looks for this structure in the whole scan, and begins a segment with a point where it is recognised."
+        )
+        setAvailable(ui.proposeButton, does, self._whyNotPropose() or nameless or facts.problem or busy)
         empty = _("There is nothing in the memory.") if facts.isEmpty else None
         setAvailable(ui.clearCaseMemoryButton, _("Forgets all cases, after a question."), empty or busy)
         empty = None if facts.cases else _("There are no cases in the memory.")
@@ -81,6 +89,25 @@ class CaseMemorySection:
         if controller.scanNode is None:
             return _("Choose a scan first.")
         return None if controller.selectedSegmentID else _("Select a segment in the table first.")
+
+    def _whyNotPropose(self) -> str | None:
+        if self._controller.scanNode is None:
+            return _("Choose a scan first.")
+        return None if self._controller.memories.choice.use else _("Turn the use of the memory on first.")
+
+    def _showStructures(self, names: list[str]) -> None:
+        combo = self._ui.rememberedStructureComboBox
+        if names != [combo.itemText(number) for number in range(combo.count)]:
+            chosen = combo.currentText
+            combo.clear()
+            for name in names:
+                combo.addItem(name)
+            if chosen in names:
+                combo.setCurrentText(chosen)
+
+    def _propose(self) -> None:
+        structure = str(self._ui.rememberedStructureComboBox.currentText)
+        self._notices.run(lambda: self._controller.memories.propose(structure))
 
     def _choose(self, folder: str) -> None:
         if not self._showing and folder != self._folder:

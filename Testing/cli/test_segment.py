@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from MemorizingSAM3DLib.cli import app
 from MemorizingSAM3DLib.engine.checkpoints import save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
+from Testing.engine.phantoms import ball, ct_of, dice
 from Testing.engine.small_networks import SMALL_NATIVE, small_state
 
 
@@ -103,3 +104,35 @@ def test_a_malformed_point_is_wrong_usage(a_scan, a_model, tmp_path):
     result = run("segment", a_scan, "-p", "1,2", "--model", a_model, "-o", tmp_path / "a.nrrd")
     assert result.exit_code == 2
     assert "is not a point" in result.output
+
+
+def test_without_a_point_or_a_memory_to_propose_from_it_is_wrong_usage(a_scan, a_model, tmp_path):
+    result = run("segment", a_scan, "--model", a_model, "-o", tmp_path / "a.mha")
+    assert result.exit_code == 2 and "Give at least one" in result.output
+    result = run("segment", a_scan, "--propose", "liver", "--model", a_model, "-o", tmp_path / "a.mha")
+    assert result.exit_code == 2 and "--propose needs it" in result.output
+
+
+def a_scan_with_a_ball(path, shift=0):
+    volume, truth = ct_of(ball(12, (shift, 0, 0)), (40, 36, 32), 2.0)
+    for array, name in ((volume.array, "scan.nii.gz"), (truth.astype(np.uint8), "mask.nii.gz")):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((2.0, 2.0, 2.0))
+        path.mkdir(exist_ok=True)
+        sitk.WriteImage(image, str(path / name))
+    return path / "scan.nii.gz", path / "mask.nii.gz"
+
+
+def test_what_was_remembered_is_proposed_without_a_point(tmp_path):
+    memory, out = tmp_path / "memory", tmp_path / "a.nii.gz"
+    scan, mask = a_scan_with_a_ball(tmp_path / "first")
+    added = run("memory", "add", memory, "--scan", scan, "--mask", mask, "--structure", "ball", "--device", "cpu")
+    assert added.exit_code == 0, added.output
+    scan, mask = a_scan_with_a_ball(tmp_path / "second", shift=6)
+    result = run("segment", scan, "--case-memory", memory, "--propose", "Ball", "--device", "cpu", "-o", out)
+    assert result.exit_code == 0, result.output
+    assert "'ball' was recognised at" in result.output and "1 points" in result.output
+    found, truth = (sitk.GetArrayFromImage(sitk.ReadImage(str(path))) > 0 for path in (out, mask))
+    assert dice(found, truth) > 0.6
+    result = run("segment", scan, "--case-memory", memory, "--propose", "liver", "--device", "cpu", "-o", out)
+    assert result.exit_code == 1 and "No remembered case is called 'liver'" in result.output

@@ -384,3 +384,98 @@ def test_a_saved_segment_goes_on_from_its_points_whatever_was_remembered_since(a
     a_user.settle()
     assert (a_user.mask() == before).all()
     assert a_user.messages == []
+
+
+# --- proposals
+
+
+def nameOfSelected(user):
+    controller = user.controller
+    return controller.segmentationNode.GetSegmentation().GetSegment(controller.selectedSegmentID).GetName()
+
+
+def test_a_remembered_structure_is_proposed_as_a_point_of_a_new_segment(a_user):
+    painted = remembered(a_user)
+    memories(a_user).propose("Blob")
+    assert "Looking for 'Blob'" in a_user.controller.status.busy
+    a_user.settle()
+
+    assert a_user.messages == []
+    assert a_user.controller.selectedSegmentID != painted
+    assert nameOfSelected(a_user) == "Blob"
+    assert [point.positive for point in a_user.controller.points] == [True]
+    assert a_user.mask()[AROUND_FIRST].any()
+    assert "'Blob' was found" in a_user.controller.status.memoryNote
+
+
+def test_a_proposal_can_be_undone_and_redone(a_user):
+    remembered(a_user)
+    memories(a_user).propose("Blob")
+    a_user.settle()
+    proposed = a_user.mask().copy()
+    a_user.controller.undo()
+    a_user.settle()
+    assert not a_user.mask().any() and not a_user.controller.points
+    a_user.controller.redo()
+    a_user.settle()
+    assert (a_user.mask() == proposed).all()
+
+
+def test_an_empty_segment_of_that_name_takes_the_proposal(a_user):
+    remembered(a_user)
+    waiting = a_user.controller.newSegment("blob")
+    count = len(a_user.segmentIDs())
+    memories(a_user).propose("Blob")
+    a_user.settle()
+
+    assert a_user.controller.selectedSegmentID == waiting
+    assert len(a_user.segmentIDs()) == count and a_user.mask().any()
+
+
+@pytest.mark.parametrize("what", ["painted", "clicked", "locked"])
+def test_a_segment_with_something_in_it_is_left_alone(a_user, what):
+    remembered(a_user)
+    other = a_user.controller.newSegment("Blob")
+    if what == "painted":
+        a_user.paint(AROUND_FIRST)
+    elif what == "clicked":
+        a_user.place(SECOND)
+    a_user.settle()
+    before = a_user.mask().copy()
+    if what == "locked":
+        a_user.controller.setLocked(other, True)
+    memories(a_user).propose("Blob")
+    a_user.settle()
+
+    assert a_user.controller.selectedSegmentID != other
+    a_user.controller.selectSegment(other)
+    assert (a_user.mask() == before).all()
+
+
+def test_what_is_not_recognised_or_not_remembered_is_said_and_nothing_changes(a_user):
+    remembered(a_user)
+    count = len(a_user.segmentIDs())
+    memories(a_user).propose("Liver")
+    a_user.settle()
+    assert "No remembered case is called 'Liver'" in a_user.messages[-1]
+    memories(a_user).setUse(False)
+    a_user.settle()
+    memories(a_user).propose("Blob")
+    a_user.settle()
+    assert "No case memory is in use" in a_user.messages[-1]
+    assert len(a_user.segmentIDs()) == count
+
+
+def test_a_cancelled_search_changes_nothing_and_says_nothing(a_user):
+    remembered(a_user)
+    count = len(a_user.segmentIDs())
+    memories(a_user).propose("Blob")
+    a_user.controller.cancel()
+    a_user.settle()
+    assert len(a_user.segmentIDs()) == count and a_user.messages == []
+
+
+def test_without_a_scan_there_is_nothing_to_look_in(a_user):
+    a_user.controller.setScan(None)
+    with pytest.raises(EngineError, match="no scan to look in"):
+        memories(a_user).propose("Blob")

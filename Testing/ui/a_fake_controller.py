@@ -65,6 +65,9 @@ class FakeMemories:
     def remember(self, name: str) -> None:
         self._note("remember", name)
 
+    def propose(self, structure: str) -> None:
+        self._note("propose", structure)
+
     def clear(self) -> None:
         self._note("clear")
 

@@ -216,6 +216,35 @@ def test_a_folder_that_was_set_in_the_settings_is_used(ui, controller, a_module,
     assert controller.memories.choice.folder == str(tmp_path)
 
 
+def test_a_structure_that_has_a_name_can_be_proposed(ui, controller, a_filled_memory):
+    combo = ui.rememberedStructureComboBox
+    assert [combo.itemText(number) for number in range(combo.count)] == ["Liver", "Kidney"]
+    combo.setCurrentText("Kidney")
+    ui.caseMemorySection.collapsed = False
+    clickOn(ui.proposeButton)
+
+    assert controller.memories.calls[-1] == ("propose", "Kidney")
+
+
+def test_the_chosen_structure_stays_when_the_memory_grows(ui, controller, a_filled_memory):
+    ui.rememberedStructureComboBox.setCurrentText("Kidney")
+    controller.setStatus(caseMemory=CaseMemoryFacts(3, (("Brain", 2), ("Kidney", 1)), 9_000))
+    assert ui.rememberedStructureComboBox.currentText == "Kidney"
+    controller.setStatus(caseMemory=CaseMemoryFacts(2, (("Brain", 2),), 6_000))
+    assert ui.rememberedStructureComboBox.currentText == "Brain"
+
+
+def test_why_nothing_can_be_proposed_is_told(ui, controller, a_chosen_scan):
+    assert "No case with a name" in reason(ui.proposeButton)
+    controller.setStatus(caseMemory=TWO)
+    controller.memories.setUse(False)
+    controller.statusChanged.emit()
+    assert "Turn the use of the memory on" in reason(ui.proposeButton)
+    controller.memories.setUse(True)
+    controller.setStatus(busy="Segmenting")
+    assert "Wait until" in reason(ui.proposeButton)
+
+
 # --- interaction memory
 
 

@@ -52,7 +52,7 @@ def a_state(request, ui, controller, a_module, a_volume_node):
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 @pytest.mark.parametrize("width", [350, 500])
 def test_nothing_is_cut_off(a_state, a_module, tmp_path, width, scale):
-    a_module.resize(width, 1700)
+    a_module.resize(width, 1750)
     grab(a_module.parent, tmp_path / f"panel-{a_state}-{width}-{scale:g}.png", scale)
 
     assert cutOffWidgets(a_module.parent) == []

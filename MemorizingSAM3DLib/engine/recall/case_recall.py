@@ -144,10 +144,30 @@ class CaseRecall:
         chosen = list(best.items())[: self.neighbours]
         return _weighted([(case, anchor, cosine) for case, (anchor, cosine) in chosen])
 
+    def deepest_places(self, structure: str, modality: str | None = None) -> np.ndarray:
+        """(N, D) float32 of unit length: the descriptors around the deepest place of each case of a structure.
+
+        Args:
+            structure: a name, compared as names are. modality: of the scan, as in :meth:`recollect`.
+
+        Raises:
+            CaseMemoryError: the memory's folder is gone.
+        """
+        self._current_index()
+        wanted = same_name(structure)
+        chosen = [
+            case.id for case in self._cases
+            if same_name(case.facts.structure) == wanted and self._may_be_heard(case.facts, modality)
+        ]  # fmt: skip
+        if not chosen:
+            return np.zeros((0, 0), np.float32)
+        vectors = self.memory.stacked("prior.descriptors", tuple(chosen))[:, 0].astype(np.float32)
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
     def _may_be_heard(self, facts: CaseFacts, modality: str | None) -> bool:
-        name = _same(facts.structure)
-        asked = self.structure is None or name == _same(self.structure)
-        passed_over = self.unheard is not None and name == _same(self.unheard)
+        name = same_name(facts.structure)
+        asked = self.structure is None or name == same_name(self.structure)
+        passed_over = self.unheard is not None and name == same_name(self.unheard)
         # What a case was seen on need not be known, as of a scan.
         return asked and not passed_over and (not modality or facts.modality in ("", modality))
 
@@ -161,7 +181,7 @@ class CaseRecall:
 
     def _of_one_structure(self, matches: Sequence[Match]) -> tuple[str, float, list[Match]]:
         """The name with most weight, that weight, and its matches: the shapes of two structures have no mean."""
-        names = [_same(self._cases[match.case].facts.structure) for match in matches]
+        names = [same_name(self._cases[match.case].facts.structure) for match in matches]
         votes = {name: sum(m.weight for m, n in zip(matches, names, strict=True) if n == name) for name in names}
         winner = max(votes, key=lambda name: votes[name])
         kept = [match for match, name in zip(matches, names, strict=True) if name == winner]
@@ -169,7 +189,7 @@ class CaseRecall:
         return name, votes[winner], _weighted([(match.case, match.anchor, match.cosine) for match in kept])
 
 
-def _same(name: str) -> str:
+def same_name(name: str) -> str:
     """A structure's name as names are compared."""
     return name.strip().casefold()
 

@@ -1,0 +1,35 @@
+"""A segment that begins with a point which was not placed by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from MemorizingSAM3DLib.scene.point_lists import addPoint
+from MemorizingSAM3DLib.scene.scan_frame import Ras, ScanFrame
+from MemorizingSAM3DLib.scene.segments import packedMaskFromSegment
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+
+
+def beginSegment(controller: ClickController, name: str, ras: Ras) -> None:
+    """Places a point inside, as a click in a view does, in a new segment of a name.
+
+    The selected segment takes it when it has that name, and nothing in it yet.
+
+    Args:
+        ras: in the scan's own RAS, mm.
+    """
+    if not _waitsFor(controller, name) and not controller.newSegment(name):
+        return
+    addPoint(controller.positiveNode, ScanFrame(controller.scanNode).toWorld(ras))
+
+
+def _waitsFor(controller: ClickController, name: str) -> bool:
+    node, segmentID = controller.segmentationNode, controller.selectedSegmentID
+    if node is None or not segmentID or controller.points:
+        return False
+    named = str(node.GetSegmentation().GetSegment(segmentID).GetName() or "")
+    if named.strip().casefold() != name.strip().casefold() or controller.isLocked(segmentID):
+        return False
+    return packedMaskFromSegment(node, segmentID, controller.scanNode).is_empty
