@@ -55,6 +55,13 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch.", show_default="its own")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after so many; the same command goes on.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+    case_memory: Annotated[
+        Path | None, typer.Option(help="After the last step, remember the training cases in this case memory.")
+    ] = None,
+    attention_layers: Annotated[
+        str | None,
+        typer.Option(help="There, keep keys and values of these encoder blocks, too: 4.", show_default="none"),
+    ] = None,
 ) -> None:
     """Train the native network and write OUT/model.safetensors.
 
@@ -71,6 +78,8 @@ def train(
 
     from ..learning.objective import ClickObjective, ClickOptions
     from ..learning.training import TrainingOptions
+    from .case_memory_options import layers_of
+    from .memory_filling import build
     from .training_runs import (
         Data,
         Run,
@@ -83,6 +92,9 @@ def train(
     )
 
     check_crops(crops)
+    layers_of(attention_layers)
+    if case_memory is not None and manifest is None:
+        raise typer.BadParameter("--case-memory needs it: there is nothing to remember.", param_hint="--manifest")
     data = Data(
         manifest, datasets.split(",") if datasets else None, include_nc, synthetic, crops, workers, cache, seed
     )  # fmt: skip
@@ -106,7 +118,15 @@ def train(
                  "token_loss": token_loss, "seed": seed}  # fmt: skip
         source = batch_source(data, cases, network.config, batch, processes)
         objective = ClickObjective(network, clicked, seed)
-        run_training(objective, source, options, Run(out, processes, console, progress, minutes, facts))
+        finished = run_training(objective, source, options, Run(out, processes, console, progress, minutes, facts))
+    if case_memory is not None and manifest is not None and finished and processes.first:
+        # Keys, values and descriptors of an encoder that was still being trained would not be those of the one that is
+        # left.
+        build(
+            case_memory, manifest, split="train", datasets=datasets, structures=None, cases=None, seed=seed,
+            minimum_ml=1.0, include_nc=include_nc, model=str(out / "model.safetensors"), device=device, workers=1,
+            attention_layers=attention_layers,
+        )  # fmt: skip
 
 
 def _network(start: str | None, changes: list[str]) -> tuple[NativeSAM3D, dict[str, Any] | None]:

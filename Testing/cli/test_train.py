@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from MemorizingSAM3DLib.cli import app
 from MemorizingSAM3DLib.engine.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
+from MemorizingSAM3DLib.engine.recall.opening import open_case_recall
 from MemorizingSAM3DLib.learning.manifest import read_manifest
 from MemorizingSAM3DLib.learning.pack import write_pack
 from MemorizingSAM3DLib.learning.run_state import read_state
@@ -140,3 +141,18 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(tmp
     result = train(a_manifest(tmp_path), tmp_path / "run", "--steps", 1)
     assert result.exit_code == 1 and "Nothing can be written to the folder" in result.output
     assert "Training" not in result.output
+
+
+def test_what_was_trained_on_is_remembered_when_the_training_is_finished(tmp_path):
+    manifest, memory = a_manifest(tmp_path / "data"), tmp_path / "memory"
+    told = train(manifest, tmp_path / "run", "--steps", 2, "--case-memory", memory, "--attention-layers", 1)
+    assert told.exit_code == 0, told.output
+    assert "structures are new" in told.output
+    # The memory belongs to the model that is left.
+    held = open_case_recall(memory, load(tmp_path / "run" / "model.safetensors").network).memory
+    assert {case.facts.source for case in held.cases} == {"training"} and held.layout.layers
+
+
+def test_a_memory_cannot_be_filled_without_cases(tmp_path):
+    told = run("train", "--out", tmp_path / "run", "--steps", 1, "--case-memory", tmp_path / "memory")
+    assert told.exit_code == 2 and "nothing to remember" in told.output
