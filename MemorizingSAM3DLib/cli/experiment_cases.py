@@ -45,7 +45,8 @@ def cases_experiment(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
     out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
     table: Annotated[
-        list[str] | None, typer.Option(help="growth, absent, attention or overhead. Can be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(help="growth, absent, attention, proposed or overhead. Can be repeated. Default: all."),
     ] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     clicks: Annotated[str, typer.Option(help="Where Dice is told; the last one is how many are made.")] = "1,3,5,10",
@@ -69,7 +70,8 @@ def cases_experiment(
     """Measure the case memory: tables (.md, .csv, .json) and pictures (.png). Memories hold training cases alone.
 
     growth: Dice by how many cases are remembered. absent: with a memory that lacks the clicked structure. attention:
-    the paper's experiment, by neighbours, local ratio, block and memory size. overhead: times. Every gain is measured
+    the paper's experiment, by neighbours, local ratio, block and memory size. proposed: segments without a click.
+    overhead: times. Every gain is measured
     against the same clicks without memory, with a bootstrap interval. Interrupted, the same command goes on.
 
     [bold]Examples[/bold]
@@ -78,7 +80,7 @@ def cases_experiment(
 
     memorizing-sam3d experiment cases --manifest data/manifest.json --val-cases 2 --sizes 1,3 --out runs/small
     """
-    from ..learning.case_arms import GROWTH, OVERHEAD, TABLES, Ablations, arms_of
+    from ..learning.case_arms import GROWTH, OVERHEAD, PROPOSED, TABLES, Ablations, arms_of
     from ..learning.curves import require_matplotlib
 
     wanted = list(dict.fromkeys(table or TABLES))
@@ -97,6 +99,9 @@ def cases_experiment(
     for name in wanted:
         if name == OVERHEAD:
             _overhead(out, budget, repeats, console)
+            continue
+        if name == PROPOSED:
+            _proposed(out, budget, tried.sizes, console)
             continue
         arms = arms_of(name, tried)
         for arm in arms:
@@ -200,6 +205,44 @@ def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budge
         draw_growth(out / f"{name}.png", _TITLES[name], arms, found)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     console.print("Wrote " + ", ".join(file.name for file in files) + f" and {name}.csv to {out}.", soft_wrap=True)
+
+
+def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
+    from rich.progress import Progress
+
+    from ..engine.download import cache_folder
+    from ..engine.recall.opening import open_case_recall
+    from ..learning.case_proposals import ProposedStructure, proposed_structures, write_proposals
+    from ..learning.collection import Collection
+    from ..learning.evaluation import EvaluationOptions, evaluated_labels
+    from ..learning.manifest import select, some_of_each_dataset
+    from .predictors import load_predictor
+
+    folder, size = out / "proposed", max(sizes)
+    about = {**asdict(budget), "size": size}
+    if not finished(folder, about):
+        memory = _memory(out, size, budget, sizes, console)
+        predictor = load_predictor(budget.model, budget.device, console)
+        predictor.case_recall = open_case_recall(memory, predictor.network)
+        collection = Collection.open(budget.manifest)
+        chosen = [name.strip() for name in budget.datasets.split(",")] if budget.datasets else None
+        entries = select(collection.entries, "val", chosen, not budget.include_nc)
+        entries = some_of_each_dataset(entries, budget.val_cases, budget.seed)
+        options = EvaluationOptions(
+            labels_per_case=budget.labels_per_case, minimum_ml=budget.minimum_ml, seed=budget.seed
+        )
+        rows: list[ProposedStructure] = []
+        with Progress(console=console) as bar:
+            for number, entry in enumerate(bar.track(entries, description="Proposing")):
+                (case,) = collection.load([entry], cache_folder() / "packs")
+                rows += proposed_structures(predictor, case, evaluated_labels(case, number + 1, options))
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {"device": predictor.runtime.description, "rows": [asdict(row) for row in rows]}
+        (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
+        note_done(folder, about)
+    found = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+    write_proposals(out, size, found["device"], [ProposedStructure(**row) for row in found["rows"]], budget.seed)
+    console.print((out / "proposed.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
 
 
 def _overhead(out: Path, budget: Budget, repeats: int, console: Console) -> None:

@@ -9,8 +9,8 @@ from ..engine.memory.memorizing_attention import PAPER_RATIO
 from ..engine.recall.case_attention import DEFAULT_HEARD
 from .case_memory_choice import Names
 
-GROWTH, ABSENT, ATTENTION, OVERHEAD = "growth", "absent", "attention", "overhead"
-TABLES = (GROWTH, ABSENT, ATTENTION, OVERHEAD)
+GROWTH, ABSENT, ATTENTION, PROPOSED, OVERHEAD = "growth", "absent", "attention", "proposed", "overhead"
+TABLES = (GROWTH, ABSENT, ATTENTION, PROPOSED, OVERHEAD)
 WITHOUT = "without memory"
 
 
@@ -62,7 +62,7 @@ class Ablations:
 
 
 def arms_of(table: str, tried: Ablations) -> list[CaseArm]:
-    """The arms of a table (not of ``overhead``), the one without memory first."""
+    """The arms of a table (not of ``proposed`` and ``overhead``), the one without memory first."""
     without = CaseArm(WITHOUT, 0, against=None)
     most = max(tried.sizes)
     if table == GROWTH:

@@ -90,3 +90,15 @@ def test_wrong_usage_is_told(cases, arguments, words):
 def test_a_block_without_attention_is_told(cases):
     result = cases("--table", "attention", "--attention-layers", "0")
     assert result.exit_code == 1 and "Block 0" in result.output
+
+
+def test_structures_that_are_remembered_are_proposed_and_their_dice_is_told_once(tmp_path, cases):
+    result = cases("--table", "proposed")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "proposed.json").read_text(encoding="utf-8"))
+    about = found["datasets"]["one"]
+    assert about["structures"] == len(found["structures"]) >= 1
+    assert 0 <= about["dice"] <= 1 and about["interval"][0] <= about["dice"] <= about["interval"][1]
+    assert all(row["crops"] > 0 for row in found["structures"])
+    assert "| one |" in (tmp_path / "out" / "proposed.md").read_text(encoding="utf-8")
+    assert "Proposing" not in cases("--table", "proposed").output
