@@ -17,6 +17,8 @@ from torch.nn import functional
 
 from .cuda_graphs import GraphBackend
 from .device_memory import DeviceMemory
+from .memory.interaction_bank import known_alone
+from .memory.memory_attention import MemoryAttention, MemoryStack, conditioned
 from .networks.image_encoder import ImageFeatures
 from .networks.sam3d import SAM3D
 
@@ -33,7 +35,7 @@ def bucket_for(clicks: int) -> int | None:
 class _Graph(NamedTuple):
     replay: Callable[[], None]
     output: ImageFeatures | Tensor
-    network: SAM3D  # kept alive: its weights are where the graph reads them
+    read: object  # kept alive: where the graph reads weights, and what is remembered
 
 
 class GraphedCalls:
@@ -58,7 +60,7 @@ class GraphedCalls:
 
     def clear(self) -> None:
         """Forgets all graphs and frees what they hold; they are recorded anew when needed."""
-        self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
+        self._graphs: OrderedDict[tuple[Hashable, ...], _Graph] = OrderedDict()
         self._inputs: dict[Hashable, Tensor] = {}
         self._sources: dict[Hashable, weakref.ref[Tensor]] = {}
 
@@ -109,7 +111,37 @@ class GraphedCalls:
         assert isinstance(output, Tensor)
         return output.clone()
 
-    def _replayed(self, kind: str, network: SAM3D, key: Hashable,
+    def condition(self, network: SAM3D, attention: MemoryAttention, features: ImageFeatures,
+                  stack: MemoryStack) -> ImageFeatures:  # fmt: skip
+        """As ``conditioned(network, attention, features, known_alone(stack))``; its embedding is a fresh copy.
+
+        Args:
+            stack: by :meth:`.InteractionBank.load_padded`; read where it lies, its ages on the host or the device.
+        """
+        embedding = features.embedding
+        place = self._place(("conditioned", tuple(embedding.shape), embedding.dtype), embedding, embedding.device)
+        ages = self._place(("ages", len(stack.ages)), stack.ages, embedding.device)
+        place.copy_(embedding)
+        ages.copy_(stack.ages, non_blocking=True)
+        lying = stack._replace(ages=ages)
+        where = tuple(part.data_ptr() for half in (stack.sparse, stack.dense) if half is not None for part in half)
+        stem = "condition", id(attention)
+        key = *stem, where, len(stack.ages), embedding.dtype
+        if key not in self._graphs:  # a bank that was let go would be kept by graphs that nobody replays any more
+            for other in [old for old in self._graphs if old[:2] == stem and old[2] != where]:
+                del self._graphs[other]
+
+        def work() -> Tensor:
+            held = ImageFeatures(place, (), None)
+            return conditioned(network, attention, held, known_alone(lying)).embedding
+
+        output = self._replayed("condition", (network, attention, lying), key, work)
+        if output is None:
+            return conditioned(network, attention, features, known_alone(lying))
+        assert isinstance(output, Tensor)
+        return features._replace(embedding=output.clone())
+
+    def _replayed(self, kind: str, read: object, key: tuple[Hashable, ...],
                   work: Callable[[], ImageFeatures | Tensor]) -> ImageFeatures | Tensor | None:  # fmt: skip
         """The graph's own output, which its next replay overwrites; None: this kind of call cannot be recorded."""
         if kind in self._unrecordable:
@@ -117,7 +149,7 @@ class GraphedCalls:
         graph = self._graphs.get(key)
         if graph is None:
             try:
-                graph = _Graph(*self._backend.record(work), network)
+                graph = _Graph(*self._backend.record(work), read)
             except RuntimeError as error:
                 if self._memory.shortage(error):
                     raise

@@ -326,7 +326,7 @@ class Predictor:
         with torch.inference_mode(), self.runtime.autocast():
             network: SAM3D = self.network
             if self._interactions is not None and self._remembering:
-                network, features = self._interactions.heard(features, grid, memories)
+                network, features = self._interactions.heard(features, grid, memories, self.graphs)
             past = None if previous is None else uploaded(previous, device)[None, None]
             places, kinds = torch.from_numpy(coords.astype(np.float32))[None], torch.tensor([labels])
             if self.graphs is not None:

@@ -11,12 +11,14 @@ import torch
 from MemorizingSAM3DLib.engine.device_memory import TorchMemory
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.graph_capture import BUCKETS, GraphedCalls, bucket_for
+from MemorizingSAM3DLib.engine.memory.interaction_bank import InteractionBank
+from MemorizingSAM3DLib.engine.memory.memory_attention import conditioned
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.engine.predictor import Predictor
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.engine.runtime import choose_runtime
 from MemorizingSAM3DLib.engine.session import InteractiveSession
-from Testing.engine.memory.small_memories import a_memory, a_network, seeded
+from Testing.engine.memory.small_memories import a_memory, a_network, seeded, some_interactions
 from Testing.engine.memory.small_sessions import SCAN, a_session, masks_of, same, some_clicks
 from Testing.engine.replaying import ReplayingBackend, tensors_of
 from Testing.engine.scarce_memory import ScarceMemory, TooLittleError
@@ -221,6 +223,64 @@ def test_a_session_gives_the_same_masks_with_graphs_as_without(with_memory):
     plain = a_session(network, memory, size=60)
     assert same(masks_of(replayed, clicks), masks_of(plain, clicks)) == [True] * 6
     assert 0 < backend.records < backend.replays
+
+
+def a_bank(size: int = 60):
+    """With the network that it belongs to, and its attention."""
+    memory = a_memory(NATIVE)
+    attention = memory.attention.eval()
+    return InteractionBank(attention, NATIVE.prompt_encoder, size), attention
+
+
+GRID = CropGrid((0.0, 0.0, 0.0), 2.0, NATIVE.config.image_size)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 60), (5, 60), (16, 60), (17, 60), (33, 60), (70, 60), (9, 4)])
+def test_replayed_memory_attention_is_what_the_attention_gives(count, size):
+    calls, backend = graphed()
+    bank, attention = a_bank(size)
+    features = NATIVE.encode(an_image(NATIVE))
+    memories = some_interactions(count, attention.config, GRID)[-size:]
+    wanted = conditioned(NATIVE, attention, features, bank.load(memories, GRID))
+    found = calls.condition(NATIVE, attention, features, bank.load_padded(memories, GRID))
+    torch.testing.assert_close(found.embedding, wanted.embedding, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(found.embedding, features.embedding, atol=1e-3)
+    assert found.skips is features.skips and backend.replays == 1
+
+
+def test_one_more_memory_replays_the_same_graph_and_an_undone_one_is_not_heard():
+    calls, backend = graphed()
+    bank, attention = a_bank()
+    features = NATIVE.encode(an_image(NATIVE))
+    memories = some_interactions(9, attention.config, GRID)
+    found = [calls.condition(NATIVE, attention, features, bank.load_padded(memories[:n], GRID)) for n in (8, 9, 8)]
+    assert backend.records == 1 and backend.replays == 3
+    assert torch.equal(found[0].embedding, found[2].embedding)
+    assert not torch.equal(found[0].embedding, found[1].embedding)
+
+
+def test_graphs_of_a_bank_that_was_let_go_go_with_it():
+    calls, backend = graphed()
+    bank, attention = a_bank()
+    features = NATIVE.encode(an_image(NATIVE))
+    memories = some_interactions(3, attention.config, GRID)
+    held = bank.load_padded(memories, GRID)
+    calls.condition(NATIVE, attention, features, held)
+    assert len(calls._graphs) == 1
+    bank.clear()
+    calls.condition(NATIVE, attention, features, bank.load_padded(memories, GRID))
+    assert len(calls._graphs) == 1 and backend.records == 2
+
+
+def test_memory_attention_that_cannot_be_recorded_is_computed():
+    calls, _ = graphed(error=RuntimeError("operation not permitted"))
+    bank, attention = a_bank()
+    features = NATIVE.encode(an_image(NATIVE))
+    memories = some_interactions(3, attention.config, GRID)
+    wanted = conditioned(NATIVE, attention, features, bank.load(memories, GRID))
+    found = calls.condition(NATIVE, attention, features, bank.load_padded(memories, GRID))
+    torch.testing.assert_close(found.embedding, wanted.embedding, rtol=1e-5, atol=1e-5)
+    assert calls.problem == "operation not permitted"
 
 
 def test_replayed_logits_are_within_a_thousandth_of_the_networks():

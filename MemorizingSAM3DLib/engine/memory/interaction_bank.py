@@ -61,6 +61,29 @@ class InteractionBank:
         Args:
             interactions: of one state, the newest last, at least one; only the last N count.
         """
+        ages = self._loaded(interactions, grid)
+        return self._stack(torch.tensor(ages, device=self._weight.device), whole=min(ages) >= 0)
+
+    def load_padded(self, interactions: Sequence[Interaction], grid: CropGrid) -> MemoryStack:
+        """As :meth:`load`, with slots up to one of few numbers, and where they lie in the bank.
+
+        So that a recorded graph, which has fixed shapes and addresses, can read them. :func:`known_alone` makes of it
+        what :meth:`load` gives, but for slots of which nothing is known.
+
+        Returns:
+            ages are -1 in slots that hold nothing of this state.
+        """
+        ages = self._loaded(interactions, grid)
+        width = _FIRST_SLOTS
+        while width < len(ages):
+            width *= 2
+        ages += [-1] * (min(width, self._room) - len(ages))
+        sparse = None if self._sparse is None else SparseMemory(*(part[:, : len(ages)] for part in self._sparse))
+        dense = None if self._dense is None else DenseMemory(*(part[:, :, : len(ages)] for part in self._dense))
+        return MemoryStack(sparse, dense, torch.tensor(ages))
+
+    def _loaded(self, interactions: Sequence[Interaction], grid: CropGrid) -> list[int]:
+        """Projects what is not there yet; how old each slot's interaction is, -1 where the state has none."""
         kept = interactions[-self.size :]
         width = min(self.size, kept[-1].number + 1)
         ages = [-1] * width
@@ -70,7 +93,7 @@ class InteractionBank:
             held = self._slots[slot]
             if held is None or held[0] is not interaction or held[1] != grid:
                 self._write(slot, interaction, grid)
-        return self._stack(torch.tensor(ages, device=self._weight.device), whole=min(ages) >= 0)
+        return ages
 
     @property
     def _weight(self) -> Tensor:
@@ -79,14 +102,10 @@ class InteractionBank:
 
     def _stack(self, ages: Tensor, whole: bool) -> MemoryStack:
         width = len(ages)
-        sparse = dense = None
-        if self._sparse is not None:
-            sparse = SparseMemory(*(part[:, :width] for part in self._sparse))
-            sparse = sparse if whole else sparse._replace(known=sparse.known & (ages >= 0))
-        if self._dense is not None:
-            dense = DenseMemory(*(part[:, :, :width] for part in self._dense))
-            dense = dense if whole else dense._replace(known=dense.known & (ages >= 0))
-        return MemoryStack(sparse, dense, ages if whole else ages.clamp(min=0))
+        sparse = None if self._sparse is None else SparseMemory(*(part[:, :width] for part in self._sparse))
+        dense = None if self._dense is None else DenseMemory(*(part[:, :, :width] for part in self._dense))
+        stack = MemoryStack(sparse, dense, ages)
+        return stack if whole else known_alone(stack)
 
     def _write(self, slot: int, interaction: Interaction, grid: CropGrid) -> None:
         # One at a time: projected together with others, the last digits would depend on how many there are.
@@ -128,6 +147,14 @@ class InteractionBank:
         if projected.dense is not None:
             parts = (_grown(part, 2, self._room) for part in projected.dense)
             self._dense = DenseMemory(*(_with(self._dense, i, part) for i, part in enumerate(parts)))
+
+
+def known_alone(stack: MemoryStack) -> MemoryStack:
+    """A stack in which nothing is known of slots whose age is -1."""
+    sparse, dense, held = stack.sparse, stack.dense, stack.ages >= 0
+    sparse = None if sparse is None else sparse._replace(known=sparse.known & held)
+    dense = None if dense is None else dense._replace(known=dense.known & held)
+    return MemoryStack(sparse, dense, stack.ages.clamp(min=0))
 
 
 def _grown(like: Tensor, axis: int, room: int) -> Tensor:

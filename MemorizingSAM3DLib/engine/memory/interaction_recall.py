@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..geometry import CropGrid
+from ..graph_capture import GraphedCalls
 from ..networks.image_encoder import ImageFeatures
 from ..networks.sam3d import SAM3D
 from ..prompts import Click
@@ -80,11 +81,18 @@ class InteractionRecall:
         self.runtime = runtime
         self.resize(self.bank.size)
 
-    def heard(self, features: ImageFeatures, grid: CropGrid,
-              memories: Sequence[Interaction]) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
-        """The network to decode with, and the features that it gets. Without memories: the plain network's own."""
+    def heard(self, features: ImageFeatures, grid: CropGrid, memories: Sequence[Interaction],
+              graphs: GraphedCalls | None = None) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
+        """The network to decode with, and the features that it gets. Without memories: the plain network's own.
+
+        Args:
+            graphs: replay the attention; None: it is computed.
+        """
         if not memories:
             return (self.network if self.memory.from_first_click else self._plain), features
+        if graphs is not None:
+            stack = self.bank.load_padded(memories, grid)
+            return self.network, graphs.condition(self.network, self.attention, features, stack)
         return self.network, conditioned(self.network, self.attention, features, self.bank.load(memories, grid))
 
     def remember(self, features: ImageFeatures, grid: CropGrid, click: Click, logits: np.ndarray,
