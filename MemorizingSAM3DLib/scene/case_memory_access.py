@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from MemorizingSAM3DLib.engine.memory.case_memory import Added, CaseMemory, Merged
     from MemorizingSAM3DLib.engine.predictor import Predictor
     from MemorizingSAM3DLib.engine.recall.case_recall import CaseRecall
+    from MemorizingSAM3DLib.engine.recall.proposal import Proposal, Proposer
 
 DEFAULT_NEIGHBOURS = 5  # the engine's, which cannot be asked before PyTorch is installed
 _SHEET = "memory.json"
@@ -70,10 +71,11 @@ class CaseMemoryAccess:
         self._openedFor: tuple[str, Predictor | None] = ("", None)
         self._memory: CaseMemory | None = None
         self._recall: CaseRecall | None = None
+        self._proposer: Proposer | None = None
 
     def letGo(self) -> None:
         """Forgets the model and the memory, not its facts."""
-        self._openedFor, self._memory, self._recall = ("", None), None, None
+        self._openedFor, self._memory, self._recall, self._proposer = ("", None), None, None, None
 
     def attach(self, choice: CaseMemoryChoice, predictor: Predictor | None, anew: bool = False) -> None:
         """Lets the predictor ask the memory as it was chosen. What stands against that is in `facts`, no error.
@@ -110,6 +112,21 @@ class CaseMemoryAccess:
         finally:
             self.attach(choice, predictor)
             self._look()
+
+    def propose(self, predictor: Predictor, structure: str, progress: Callable[[float], None]) -> Proposal | None:
+        """Where a remembered structure is in the predictor's scan; None: it is not recognised.
+
+        Args:
+            progress: called with the part that is done, 0 to 1.
+
+        Raises:
+            EngineError: there is nothing of that name, or the memory is not used.
+        """
+        from MemorizingSAM3DLib.engine.recall.proposal import Proposer
+
+        if self._proposer is None or self._proposer.predictor is not predictor:
+            self._proposer = Proposer(predictor)
+        return self._proposer.propose(structure, progress)
 
     def clear(self, choice: CaseMemoryChoice, predictor: Predictor | None) -> None:
         """Forgets all cases. Raises EngineError when they cannot be removed."""

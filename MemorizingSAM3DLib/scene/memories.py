@@ -19,7 +19,7 @@ from MemorizingSAM3DLib.scene.signals import Signal
 
 if TYPE_CHECKING:
     from MemorizingSAM3DLib.engine.predictor import Predictor
-    from MemorizingSAM3DLib.engine.recall.proposal import Proposal, Proposer
+    from MemorizingSAM3DLib.engine.recall.proposal import Proposal
 
 SUFFIX = ".safetensors"
 
@@ -47,7 +47,6 @@ class Memories:
         self.note = ""
         self._inference = inference
         self._selected, self._begin = selected, begin
-        self._proposer: Proposer | None = None
         self._told = ""
 
     def setInteractions(self, number: int | None) -> None:
@@ -134,13 +133,9 @@ class Memories:
         text = f"Looking for '{structure}'"
 
         def run(job: Job, predictor: Predictor) -> Proposal | None:
-            from MemorizingSAM3DLib.engine.recall.proposal import Proposer
-
             job.report(text, 0.0)
-            if self._proposer is None or self._proposer.predictor is not predictor:
-                self._proposer = Proposer(predictor)
             with predictor.interruptible(job.token):
-                return self._proposer.propose(structure, lambda part: job.report(text, part))
+                return self._inference.cases.propose(predictor, structure, lambda part: job.report(text, part))
 
         def done(outcome: Outcome) -> None:
             if outcome.error is None and outcome.value is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .case_recall import CaseRecall, Point, same_name
 
 if TYPE_CHECKING:
     from ..predictor import Predictor
+    from .calibration import Calibration
 
 _PLACES_A_CROP = 8  # of the lattice, along the edge of the crop through which a first click is looked at
 _ROUNDS, _FINER = 4, 1.6  # of the search between the lattice's places, each on steps so much finer
@@ -52,7 +54,8 @@ class Proposer:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
         self._described: dict[CropGrid, np.ndarray] = {}
-        self._of: tuple[object, object] = (None, None)
+        # Weak: a scan that was closed, or a model that was changed, is not kept for what was described of it.
+        self._of: tuple[ReferenceType[Volume], ReferenceType[Calibration]] | None = None
 
     def propose(self, structure: str, progress: Progress = lambda _: None) -> Proposal | None:
         """Where a structure is.
@@ -78,8 +81,8 @@ class Proposer:
                 f"No remembered case is called '{structure}', or none is of this kind of scan.",
                 "Remember a finished segment of that name first.",
             )
-        if self._of[0] is not volume or self._of[1] is not recall.calibration:
-            self._of, self._described = (volume, recall.calibration), {}
+        if self._of is None or self._of[0]() is not volume or self._of[1]() is not recall.calibration:
+            self._of, self._described = (ref(volume), ref(recall.calibration)), {}
         edge = self._grid((0.0, 0.0, 0.0)).extent_mm
         places = lattice(volume, edge / _PLACES_A_CROP)
         best: list[tuple[float, np.ndarray]] = []

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -103,6 +106,17 @@ def test_another_scan_is_looked_through_anew(a_knowing_predictor):
         a_knowing_predictor.set_volume(a_moved_scan(shift))
         found = proposer.propose("Left Ball")
         assert found is not None and LEFT(np.array(found.ras) - shift)
+
+
+def test_a_scan_that_was_closed_is_not_kept(a_knowing_predictor):
+    proposer, volume = Proposer(a_knowing_predictor), a_moved_scan()
+    a_knowing_predictor.set_volume(volume)
+    proposer.propose("Left Ball")
+    gone = weakref.ref(volume)
+    a_knowing_predictor.forget_volume()
+    del volume
+    gc.collect()
+    assert gone() is None
 
 
 def test_without_a_memory_or_a_case_of_that_name_it_is_said(a_knowing_predictor):
