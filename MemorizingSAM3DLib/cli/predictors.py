@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 
 
 def load_predictor(model: str | None, device: str, console: Console) -> Predictor:
-    """Loads a model (registered name, file, or None for the shipped one) on a device and says which and where."""
+    """Loads a model (registered name, file, or None for the shipped one) on a device and says which and where.
+
+    With the interaction memory that is shipped for it, if there is one, as in the panel.
+    """
     from ..engine.checkpoints import load, load_default
+    from ..engine.memory.interaction_weights import load_default_interaction_memory
     from ..engine.predictor import Predictor
     from ..engine.runtime import choose_runtime
 
@@ -22,4 +26,5 @@ def load_predictor(model: str | None, device: str, console: Console) -> Predicto
     console.print(f"Model: {name} ({checkpoint.config.family}). Device: {runtime.description}.", highlight=False)
     if runtime.warning:
         console.print(f"[yellow]{runtime.warning}[/yellow]", highlight=False)
-    return Predictor(checkpoint.network, runtime)
+    memory = load_default_interaction_memory(checkpoint.network)
+    return Predictor(checkpoint.network, runtime, interaction_memory=memory)
