@@ -219,7 +219,7 @@ def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
     from .predictors import load_predictor
 
     folder, size = out / "proposed", max(sizes)
-    about = {**asdict(budget), "size": size}
+    about = {k: v for k, v in asdict(budget).items() if k not in ("workers", "layers", "clicks")} | {"size": size}
     if not finished(folder, about):
         memory = _memory(out, size, budget, sizes, console)
         predictor = load_predictor(budget.model, budget.device, console)

@@ -76,6 +76,7 @@ def train(
     """
     import torch
 
+    from ..engine.recall.remembering import case_layout
     from ..learning.objective import ClickObjective, ClickOptions
     from ..learning.training import TrainingOptions
     from .case_memory_options import layers_of
@@ -92,7 +93,10 @@ def train(
     )
 
     check_crops(crops)
-    layers_of(attention_layers)
+    if attention_layers is not None and case_memory is None:
+        raise typer.BadParameter("--attention-layers needs it.", param_hint="--case-memory")
+    if case_memory is not None and case_memory.exists() and not freeze_encoder and not (out / "state.pt").exists():
+        raise typer.BadParameter(f"{case_memory} is there already, for another model.", param_hint="--case-memory")
     if case_memory is not None and manifest is None:
         raise typer.BadParameter("--case-memory needs it: there is nothing to remember.", param_hint="--manifest")
     data = Data(
@@ -100,6 +104,7 @@ def train(
     )  # fmt: skip
     torch.manual_seed(seed)
     network, origin = _network(start, changes or [])
+    case_layout(network.config, layers_of(attention_layers))  # refuses blocks without attention, before hours
     if freeze_encoder:
         network.image_encoder.requires_grad_(False)
     options = TrainingOptions(

@@ -25,6 +25,7 @@ from .networks.sam3d import SAM3D
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # numbers of clicks for which graphs are recorded
 GRAPHS_KEPT = 24
 _PADDING = -1  # the label of a click that is none
+_CONDITION = "condition"
 
 
 def bucket_for(clicks: int) -> int | None:
@@ -63,6 +64,11 @@ class GraphedCalls:
         self._graphs: OrderedDict[tuple[Hashable, ...], _Graph] = OrderedDict()
         self._inputs: dict[Hashable, Tensor] = {}
         self._sources: dict[Hashable, weakref.ref[Tensor]] = {}
+
+    def forget_memories(self) -> None:
+        """Lets go of the graphs of the memory attention, and of the bank that they read."""
+        for key in [key for key in self._graphs if key[0] == _CONDITION]:
+            del self._graphs[key]
 
     def encode(self, network: SAM3D, image: Tensor) -> ImageFeatures:
         """As ``network.encode(image)``; a fresh copy.
@@ -125,7 +131,7 @@ class GraphedCalls:
         ages.copy_(stack.ages, non_blocking=True)
         lying = stack._replace(ages=ages)
         where = tuple(part.data_ptr() for half in (stack.sparse, stack.dense) if half is not None for part in half)
-        stem = "condition", id(attention)
+        stem = _CONDITION, id(attention)
         key = *stem, where, len(stack.ages), embedding.dtype
         if key not in self._graphs:  # a bank that was let go would be kept by graphs that nobody replays any more
             for other in [old for old in self._graphs if old[:2] == stem and old[2] != where]:
@@ -135,7 +141,7 @@ class GraphedCalls:
             held = ImageFeatures(place, (), None)
             return conditioned(network, attention, held, known_alone(lying)).embedding
 
-        output = self._replayed("condition", (network, attention, lying), key, work)
+        output = self._replayed(_CONDITION, (network, attention, lying), key, work)
         if output is None:
             return conditioned(network, attention, features, known_alone(lying))
         assert isinstance(output, Tensor)

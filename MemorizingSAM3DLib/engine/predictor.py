@@ -146,6 +146,7 @@ class Predictor:
             bank_size = min(bank_size, self._most_heard)
         if self._interactions is not None and bank_size is not None and bank_size != self._interactions.bank.size:
             self._interactions.resize(bank_size)
+            self._forget_bank_graphs()
         self._remembering = on and self._interactions is not None
 
     def _check(self) -> None:
@@ -204,6 +205,11 @@ class Predictor:
     def _forget_bank(self) -> None:
         if self._interactions is not None:
             self._interactions.bank.clear()
+        self._forget_bank_graphs()
+
+    def _forget_bank_graphs(self) -> None:
+        if self.graphs is not None:
+            self.graphs.forget_memories()
 
     @property
     def has_room(self) -> bool:
@@ -233,6 +239,7 @@ class Predictor:
             return False
         self._most_heard = size
         self._interactions.resize(size)
+        self._forget_bank_graphs()
         return True
 
     def halve_memories(self) -> bool:

@@ -34,7 +34,7 @@ class Memories:
         inference: whose worker and model are used.
         selected: gives the segmentation node, the ID of the selected segment, and the scan's node.
         failed: emitted with a message for the user.
-        begin: begins a segment of a name with a point at a place, in the scan's own RAS, mm.
+        begin: begins a segment of a name with a point at a place, in the scan's own RAS, mm; says whether it did.
 
     Attributes:
         changed: something was asked or done; `note` and `facts` may be others.
@@ -42,7 +42,7 @@ class Memories:
     """
 
     def __init__(self, inference: Inference, selected: Callable[[], tuple[Any, str, Any]], failed: Signal,
-                 begin: Callable[[str, Ras], None]) -> None:  # fmt: skip
+                 begin: Callable[[str, Ras], bool]) -> None:  # fmt: skip
         self.changed, self.failed = Signal(), failed
         self.note = ""
         self._inference = inference
@@ -127,7 +127,8 @@ class Memories:
         Raises:
             EngineError: there is no scan, or something is being computed.
         """
-        if self._selected()[2] is None:
+        scan = self._selected()[2]
+        if scan is None:
             raise VolumeError("There is no scan to look in.", "Load or choose a scan first.")
         self._requireIdle()
         text = f"Looking for '{structure}'"
@@ -138,18 +139,24 @@ class Memories:
                 return self._inference.cases.propose(predictor, structure, lambda part: job.report(text, part))
 
         def done(outcome: Outcome) -> None:
-            if outcome.error is None and outcome.value is None:
-                outcome = replace(outcome, error=EngineError(f"'{structure}' was not recognised in this scan.",
-                                                             "Click inside it."))  # fmt: skip
-            if outcome.error is None:
-                self._begin(outcome.value.structure, outcome.value.ras)
-                self.note = f"'{outcome.value.structure}' was found: move or delete its point if it lies wrong."
-            elif not outcome.cancelled:
-                self.failed.emit(messageOf(outcome.error))
+            # What was found before the user cancelled, or went on to another scan, is not asked for any more.
+            if not outcome.cancelled and not job.token.cancelled and self._selected()[2] is scan:
+                try:
+                    self._beginAt(structure, outcome)
+                except EngineError as error:
+                    self.failed.emit(messageOf(error))
             self.changed.emit()
 
-        self._inference.withScan(run, done, text)
+        job = self._inference.withScan(run, done, text)
         self._asked()
+
+    def _beginAt(self, structure: str, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self.failed.emit(messageOf(outcome.error))
+        elif outcome.value is None:
+            raise EngineError(f"'{structure}' was not recognised in this scan.", "Click inside it.")
+        elif self._begin(outcome.value.structure, outcome.value.ras):
+            self.note = f"'{outcome.value.structure}' was found: move or delete its point if it lies wrong."
 
     def clear(self) -> None:
         """Forgets all cases.

@@ -12,17 +12,28 @@ if TYPE_CHECKING:
     from MemorizingSAM3DLib.scene.click_controller import ClickController
 
 
-def beginSegment(controller: ClickController, name: str, ras: Ras) -> None:
+def beginSegment(controller: ClickController, name: str, ras: Ras) -> bool:
     """Places a point inside, as a click in a view does, in a new segment of a name.
 
     The selected segment takes it when it has that name, and nothing in it yet.
 
     Args:
         ras: in the scan's own RAS, mm.
+
+    Returns:
+        False: there could be no segment; the controller has said why.
+
+    Raises:
+        EngineError: the selected segment cannot be read.
     """
     if not _waitsFor(controller, name) and not controller.newSegment(name):
-        return
-    addPoint(controller.positiveNode, ScanFrame(controller.scanNode).toWorld(ras))
+        return False
+    node = controller.positiveNode
+    fixed = node.GetFixedNumberOfControlPoints()  # a list whose number of points the user has locked gives way
+    node.SetFixedNumberOfControlPoints(False)
+    addPoint(node, ScanFrame(controller.scanNode).toWorld(ras))
+    node.SetFixedNumberOfControlPoints(fixed)
+    return True
 
 
 def _waitsFor(controller: ClickController, name: str) -> bool:

@@ -156,3 +156,15 @@ def test_what_was_trained_on_is_remembered_when_the_training_is_finished(tmp_pat
 def test_a_memory_cannot_be_filled_without_cases(tmp_path):
     told = run("train", "--out", tmp_path / "run", "--steps", 1, "--case-memory", tmp_path / "memory")
     assert told.exit_code == 2 and "nothing to remember" in told.output
+
+
+def test_a_memory_that_cannot_be_filled_is_told_before_the_training(tmp_path):
+    manifest, memory = a_manifest(tmp_path / "data"), tmp_path / "memory"
+    memory.mkdir()
+    told = train(manifest, tmp_path / "run", "--steps", 1, "--case-memory", memory)
+    assert told.exit_code == 2 and "for another model" in told.output
+    told = train(manifest, tmp_path / "run", "--steps", 1, "--case-memory", tmp_path / "m", "--attention-layers", 0)
+    assert told.exit_code == 1 and "has no attention" in told.output
+    told = train(manifest, tmp_path / "run", "--steps", 1, "--attention-layers", 1)
+    assert told.exit_code == 2 and "--attention-layers needs it" in told.output
+    assert not (tmp_path / "run" / "state.pt").exists()

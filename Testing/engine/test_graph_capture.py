@@ -270,6 +270,8 @@ def test_graphs_of_a_bank_that_was_let_go_go_with_it():
     bank.clear()
     calls.condition(NATIVE, attention, features, bank.load_padded(memories, GRID))
     assert len(calls._graphs) == 1 and backend.records == 2
+    calls.forget_memories()
+    assert not calls._graphs
 
 
 def test_memory_attention_that_cannot_be_recorded_is_computed():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -479,3 +481,15 @@ def test_without_a_scan_there_is_nothing_to_look_in(a_user):
     a_user.controller.setScan(None)
     with pytest.raises(EngineError, match="no scan to look in"):
         memories(a_user).propose("Blob")
+
+
+def test_what_was_found_in_a_scan_that_is_no_longer_chosen_is_not_used(a_user, an_oblique_matrix):
+    remembered(a_user)
+    memories(a_user).propose("Blob")
+    worker = a_user.controller._inference.worker
+    while worker._done.empty():  # done, but not delivered yet
+        time.sleep(0.01)
+    a_user.controller.setScan(addBlocks(an_oblique_matrix, "another"))
+    a_user.settle()
+    assert not a_user.controller.points and a_user.messages == []
+    assert "was found" not in a_user.controller.status.memoryNote

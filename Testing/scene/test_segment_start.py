@@ -62,3 +62,18 @@ def test_the_point_lies_in_the_anatomy_under_a_transform_of_the_scan(a_user):
     (point,) = a_user.controller.points
     assert point.ras[0] == pytest.approx(ras[0] + 30.0, abs=1e-3)
     assert a_user.mask()[SECOND]
+
+
+def test_a_list_whose_number_of_points_is_locked_gives_way_and_is_locked_again(a_user):
+    node = a_user.controller.positiveNode
+    node.SetFixedNumberOfControlPoints(True)
+    assert beginSegment(a_user.controller, "Liver", rasOf(a_user, FIRST))
+    a_user.settle()
+    assert len(a_user.controller.points) == 1 and a_user.mask()[FIRST]
+    assert node.GetFixedNumberOfControlPoints()
+
+
+def test_where_no_segment_can_be_made_none_is_begun(a_user):
+    a_user.controller.setScan(None)
+    assert not beginSegment(a_user.controller, "Liver", (0.0, 0.0, 0.0))
+    assert a_user.messages

@@ -92,7 +92,7 @@ class InteractionBank:
             ages[slot] = age
             held = self._slots[slot]
             if held is None or held[0] is not interaction or held[1] != grid:
-                self._write(slot, interaction, grid)
+                self._write(slot, interaction, grid, width)
         return ages
 
     @property
@@ -107,12 +107,13 @@ class InteractionBank:
         stack = MemoryStack(sparse, dense, ages)
         return stack if whole else known_alone(stack)
 
-    def _write(self, slot: int, interaction: Interaction, grid: CropGrid) -> None:
+    def _write(self, slot: int, interaction: Interaction, grid: CropGrid, width: int) -> None:
         # One at a time: projected together with others, the last digits would depend on how many there are.
         projected = self._projected(interaction, grid)
         if self.half:
             projected = halved(projected)
-        self._make_room(slot, projected)
+        # For all that the state lies in: of a bank that was enlarged, its first slots alone may be filled.
+        self._make_room(width - 1, projected)
         self._slots[slot] = None  # what fails below leaves no slot that claims to hold what it does not
         if self._sparse is not None and projected.sparse is not None:
             for place, part in zip(self._sparse, projected.sparse, strict=True):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from ..fingerprint import encoder_fingerprint
+from ..fingerprint import encoder_fingerprint, weights_fingerprint
 from ..networks.sam3d import SAM3D, build_network
 from ..resources import resource_path
 from ..weights_file import Precision, WeightsFile, write_weights
@@ -109,7 +109,8 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     texts |= {"from_first_click": memory.from_first_click}
     metadata = {key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in texts.items()}
     metadata |= {"format": FORMAT, "format_version": str(FORMAT_VERSION), "precision": precision}
-    write_weights(path, tensors, metadata | {"encoder": encoder_fingerprint(network)}, precision, transposed)
+    metadata |= {"encoder": encoder_fingerprint(network), "decoder": _decoder_fingerprint(network)}
+    write_weights(path, tensors, metadata, precision, transposed)
 
 
 def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
@@ -151,7 +152,8 @@ def load_default_interaction_memory(network: SAM3D, folder: Path | None = None) 
     """The interaction memory that comes with this package for a network, or None when there is none.
 
     A file ``interaction_memory_*.safetensors`` in Resources/Models belongs to the encoder whose fingerprint it carries;
-    of several, the last by name is taken.
+    of several, the last by name is taken. One that replaces prompt encoder and mask decoder belongs to those that it
+    was trained from, too: a model that was fine-tuned with its encoder frozen keeps its own.
 
     Args:
         folder: another folder to look in.
@@ -163,8 +165,17 @@ def load_default_interaction_memory(network: SAM3D, folder: Path | None = None) 
     if not files:
         return None
     fingerprint = encoder_fingerprint(network)
-    fitting = [path for path in files if _open(path).metadata.get("encoder") == fingerprint]
+    decoder = _decoder_fingerprint(network)
+    fitting = [
+        path for path in files
+        if (about := _open(path).metadata).get("encoder") == fingerprint
+        and (about.get("replaces") == "[]" or about.get("decoder", decoder) == decoder)
+    ]  # fmt: skip
     return load_interaction_memory(fitting[-1], network) if fitting else None
+
+
+def _decoder_fingerprint(network: SAM3D) -> str:
+    return "".join(weights_fingerprint(getattr(network, part)) for part in _REPLACEABLE)
 
 
 def _open(path: Path) -> WeightsFile:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PLACES_A_CROP = 8  # of the lattice, along the edge of the crop through which a first click is looked at
 _ROUNDS, _FINER = 4, 1.6  # of the search between the lattice's places, each on steps so much finer
-_FOLLOWED = 2  # places that are followed in each round
+_FOLLOWED = 2  # places that are followed in each round; one alone, once nothing around it is more alike
 _LEAST_SIGHT = 0.1  # of the lattice's cell around a place: it shows more than air
 _ON_LATTICE = 0.8  # of the time, about
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.memory.interaction import Interaction, resampled
-from MemorizingSAM3DLib.engine.memory.interaction_bank import InteractionBank
+from MemorizingSAM3DLib.engine.memory.interaction_bank import InteractionBank, known_alone
 from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig
 from MemorizingSAM3DLib.engine.memory.memory_attention import MemoryStack
 from MemorizingSAM3DLib.engine.networks.prompt_encoder import NativePromptEncoder
@@ -259,3 +259,13 @@ def test_interactions_of_several_crops_are_heard_together():
     stack = a_bank(4).load(past, BESIDE)
     assert stack.dense.known.unflatten(1, (4, 4, 4))[0, 3, 0, 0].tolist() == [False, False, True, True]
     assert heard(stack).isfinite().all()
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_state_that_heard_few_of_many_is_heard_by_a_larger_bank(padded):
+    # Numbers 60 to 69, as 70 clicks with room for 10 leave them: their slots are the first ten of sixty.
+    past = some_interactions(10, CONFIG, CROP, first=60)
+    bank = a_bank(60)
+    stack = known_alone(bank.load_padded(past, CROP)) if padded else bank.load(past, CROP)
+    expected = a_bank(10).load(past, CROP)
+    torch.testing.assert_close(heard(stack), heard(expected), atol=1e-5, rtol=1e-5)

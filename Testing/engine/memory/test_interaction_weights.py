@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -287,6 +288,19 @@ def test_the_shipped_memory_of_this_encoder_is_found_among_others(the_models):
     shipped(the_models, "b", NETWORK, cases=2)
     shipped(the_models, "c", build_network(SMALL_NATIVE), cases=3)
     assert load_default_interaction_memory(NETWORK).facts == {"cases": 2}
+
+
+def test_a_model_with_another_decoder_keeps_it(the_models):
+    # Fine-tuned with its encoder frozen, as train --freeze-encoder does.
+    memory = a_memory(NETWORK, tuned=True)
+    save_interaction_memory(the_models / "interaction_memory_x.safetensors", memory, NETWORK)
+    tuned = copy.deepcopy(NETWORK)
+    for parameter in tuned.mask_decoder.parameters():
+        parameter.data += 0.1
+    assert load_default_interaction_memory(NETWORK) is not None
+    assert load_default_interaction_memory(tuned) is None
+    save_interaction_memory(the_models / "interaction_memory_x.safetensors", a_memory(NETWORK), NETWORK)
+    assert load_default_interaction_memory(tuned) is not None  # which replaces nothing
 
 
 def test_of_several_the_last_by_name_is_taken(the_models):
