@@ -70,6 +70,9 @@ def evaluate(
     attention_only: Annotated[
         bool, typer.Option("--attention-only", help="Do not ask remembered cases where the structure was.")
     ] = False,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="The network alone on a crop around the structure, without the session.")
+    ] = False,
     cases: Annotated[str | None, typer.Option(help="So many cases of each dataset: 3, or 10%.")] = None,
     minimum_ml: Annotated[float, typer.Option(min=0, help="Smaller structures are left out.")] = 1.0,
     dice_only: Annotated[str, typer.Option(help="Datasets with nominal voxel sizes, which get no NSD.")] = "acdc",
@@ -140,7 +143,7 @@ def evaluate(
     tools = _baselines() if baselines else ()
     options = EvaluationOptions(
         clicks=clicks, labels_per_case=labels_per_case, seed=seed, minimum_ml=minimum_ml,
-        own_clicks=baseline_loop == "own",
+        own_clicks=baseline_loop == "own", bare=bare,
     )  # fmt: skip
     source = CaseSource(collection, cache_folder() / "packs")
     memory = MemoryChoice(interaction_memory, not memory_off, bank_size)

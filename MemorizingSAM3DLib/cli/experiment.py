@@ -43,6 +43,7 @@ class MaisBudget(Budget):
     window: int
     synthetic: float
     seed: int
+    bare: bool
 
 
 def mais(
@@ -65,6 +66,9 @@ def mais(
     newest_click: Annotated[
         bool, typer.Option("--newest-click", help="The network is given the newest click alone, not all so far.")
     ] = False,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Evaluate the network alone, as the paper does, not the session.")
+    ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 400,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 1,
     window: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 4,
@@ -86,7 +90,8 @@ def mais(
     With and without memory are trained alike: same cases, seeds, steps, lengths of sequences, and the decoder tuned
     from the first click on. All datasets are trained together and evaluated apart. Interrupted, the same command goes
     on; with other options a new --out is needed. The shipped network is given all clicks so far; --newest-click repeats
-    what MAIS improved on, a network that forgets all clicks but the newest.
+    what MAIS improved on, a network that forgets all clicks but the newest. A session holds what was clicked whatever
+    the network says; with --bare the network is alone, as in the paper.
 
     [bold]Examples[/bold]
 
@@ -108,7 +113,7 @@ def mais(
         start = str(_given_newest_click(start, out))
     budget = MaisBudget(
         manifest, datasets, include_nc, steps, batch, shown[-1], val_cases, labels_per_case, minimum_ml, device,
-        threads, training_workers, workers, cache, start, min(window, shown[-1]), synthetic, seed,
+        threads, training_workers, workers, cache, start, min(window, shown[-1]), synthetic, seed, bare,
     )  # fmt: skip
     for name in wanted:
         if name == COST:
@@ -143,7 +148,8 @@ def _given_newest_click(start: str, out: Path) -> Path:
 
 def _of_training(budget: MaisBudget) -> dict[str, Any]:
     names = ("manifest", "start", "datasets", "include_nc", "steps", "batch", "window", "synthetic", "seed")
-    return {name: getattr(budget, name) for name in names} | {"longest": max(2, budget.clicks)}
+    of_clicks = {"longest": max(2, budget.clicks), **({"bare": True} if budget.bare else {})}
+    return {name: getattr(budget, name) for name in names} | of_clicks
 
 
 def _trained(out: Path, plan: TrainingPlan, budget: MaisBudget, minutes: float | None) -> bool:
@@ -173,6 +179,7 @@ def _evaluated(out: Path, arm: Arm, budget: MaisBudget) -> None:
     folder = out / "evaluations" / arm.folder
     names = ("manifest", "start", "datasets", "include_nc", "clicks", "val_cases", "labels_per_case", "minimum_ml")
     about = {**{name: getattr(budget, name) for name in names}, "arm": arm.folder, "seed": budget.seed}
+    about |= {"bare": True} if budget.bare else {}
     if finished(folder, about):
         return
     trained = out / "trainings" / arm.training.folder
@@ -182,7 +189,7 @@ def _evaluated(out: Path, arm: Arm, budget: MaisBudget) -> None:
         clicks=budget.clicks, seed=budget.seed, model=str(trained / "model.safetensors") if without else budget.start,
         interaction_memory="off" if without else str(trained / "interaction_memory.safetensors"),
         bank_size=arm.heard, cases=budget.val_cases, minimum_ml=budget.minimum_ml, workers=budget.workers,
-        device=budget.device, include_nc=budget.include_nc,
+        device=budget.device, include_nc=budget.include_nc, bare=budget.bare,
     )  # fmt: skip
     note_done(folder, about)
 
@@ -191,7 +198,8 @@ def _remark(budget: MaisBudget) -> str:
     return (
         f"Both are trained from {Path(budget.start).name} for {budget.steps} steps of {budget.batch} crops (windows of "
         f"{budget.window} clicks, sequences of up to {budget.clicks}), then clicked {budget.clicks} times by the "
-        "evaluation's rule. In brackets 95 % intervals, cases resampled."
+        f"evaluation's rule{', by the network alone on a crop around the structure' if budget.bare else ''}. "
+        "In brackets 95 % intervals, cases resampled."
     )
 
 

@@ -28,7 +28,7 @@ def train(
     ] = None,
     freeze_encoder: Annotated[bool, typer.Option("--freeze-encoder", help="Train prompts and decoder alone.")] = False,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="Change the network: depth=12, attention=sparse. Can be repeated.")
+        list[str] | None, typer.Option("--set", help="Change the network: depth=12, image_size=64. Can be repeated.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the whole schedule.")] = 6000,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step, over all processes.")] = 2,
@@ -138,11 +138,13 @@ def _network(start: str | None, changes: list[str]) -> tuple[NativeSAM3D, dict[s
     """The network to begin with, in training mode, and what it came from."""
     from ..engine.networks.config import native_config
     from ..engine.networks.sam3d import NativeSAM3D
+    from ..learning.other_crops import for_other_crops
     from .network_changes import changed_config
     from .training_runs import native_start
 
     if start is None:
         return NativeSAM3D(changed_config(native_config(), changes)), None
-    if changes:
-        raise typer.BadParameter("--from brings its own network: leave out --set.", param_hint="--set")
-    return native_start(start)
+    network, origin = native_start(start)
+    if not changes:
+        return network, origin
+    return for_other_crops(network, changed_config(network.config, changes)), origin

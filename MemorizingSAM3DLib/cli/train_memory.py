@@ -40,6 +40,10 @@ def train_memory(
     from_first_click: Annotated[
         bool, typer.Option("--from-first-click", help="First clicks, too, are decoded by the tuned decoder.")
     ] = False,
+    bare: Annotated[
+        bool,
+        typer.Option("--bare", help="The mask that goes on is the network's own, without a session's rules."),
+    ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the whole schedule.")] = 1000,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step, over all processes.")] = 1,
     learning_rate: Annotated[
@@ -109,7 +113,7 @@ def train_memory(
         on_gpu = processes.device.type == "cuda"
         clicked = MemoryOptions(
             bank_size=bank_size, window=window, longest=longest, from_first_click=from_first_click,
-            as_session=not on_gpu, on_device=on_gpu,
+            as_session=not (on_gpu or bare), on_device=on_gpu,
         )  # fmt: skip
         facts = {
             "from": origin, "memory": None if without_memory else kinds, "bank_size": bank_size, "window": window,

@@ -60,10 +60,12 @@ def joined_processes(device: str, threads: int | None) -> Iterator[tuple[Process
     """The processes of this run, and the console of the first one (the others are silent)."""
     import torch
 
+    from ..engine.freed_memory import keep_freed_memory
     from ..engine.runtime import choose_runtime
     from ..learning.distributed import join_processes
 
     runtime = choose_runtime(device)
+    keep_freed_memory()  # for the network on a CPU, and for the workers that make crops
     if threads:
         torch.set_num_threads(threads)
     if runtime.device.type == "cuda":

@@ -24,6 +24,7 @@ from .memory.interaction_recall import InteractionRecall
 from .memory.interaction_weights import InteractionMemory
 from .memory_ladder import MemoryLadder
 from .networks.click_canvas import ClickCanvas
+from .networks.config import spacing_range_of
 from .networks.image_encoder import AttentionGuest, ImageFeatures
 from .networks.sam3d import SAM3D, NativeSAM3D
 from .prompts import Click, Listening
@@ -31,9 +32,6 @@ from .recall.case_attention import CaseAttention
 from .recall.case_recall import CaseRecall, Recollection
 from .runtime import Runtime, choose_runtime
 from .uploading import uploaded
-
-PUBLISHED_SPACING_MM = 1.5
-NATIVE_SPACINGS_MM = (0.5, 3.0)
 
 
 class Predictor:
@@ -156,7 +154,7 @@ class Predictor:
     @property
     def spacing_range(self) -> tuple[float, float]:
         """Voxel sizes, mm, that the network was trained on: published ones on 1.5 mm alone."""
-        return (PUBLISHED_SPACING_MM,) * 2 if self.network.config.published else NATIVE_SPACINGS_MM
+        return spacing_range_of(self.network.config.family, self.crop_size)
 
     @property
     def crop_size(self) -> int:

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine.networks.config import NetworkConfig
+from ..engine.networks.config import NetworkConfig, spacing_range_of
 from .cases import FOREGROUND, Case
 from .distributed import Processes
 from .intensities import changed, normalised, random_change
 from .objective import Batch
 from .sampling import TargetChoice, occupancy, standardised
 from .synthesis import synthesise
-from .views import box_of_view, random_view, sample_view, spacing_range_of
+from .views import box_of_view, random_view, sample_view
 
 VIEWS = 4  # crops from each synthetic label map
 _OF_DATA = 3  # stream of random numbers
@@ -107,7 +107,7 @@ class DeviceBatches:
         for _ in range(count):
             number, label = self.choice.draw(rng)
             held = self.cases[number]
-            view = random_view(number, held.case, label, rng, size, spacing_range_of(family))
+            view = random_view(number, held.case, label, rng, size, spacing_range_of(family, size))
             box = box_of_view(view, held.case.image.shape, size)
             mask = held.body[box] if label == FOREGROUND else held.labels[box] == label
             crop, target, inside = sample_view(view, held.image[box], mask, box, size)

@@ -14,6 +14,7 @@ from ..engine.geometry import Volume
 from ..engine.predictor import Predictor
 from ..engine.prompts import Click
 from ..engine.session import InteractiveSession
+from .bare_network import BareNetwork
 from .baselines import Baseline
 from .case_memory_choice import EvaluatedRecall
 from .cases import Case
@@ -36,6 +37,7 @@ class EvaluationOptions:
         clicks: a structure. labels_per_case: at most so many structures a case, drawn with ``seed``; None: all.
         minimum_ml: smaller structures are left out. tolerance_mm: of the NSD.
         own_clicks: baselines also get clicks on their own errors, in a second run.
+        bare: the network alone, on a crop around the structure (:class:`.bare_network.BareNetwork`); not the session.
     """
 
     clicks: int = 10
@@ -44,6 +46,7 @@ class EvaluationOptions:
     minimum_ml: float = SMALLEST_ML
     tolerance_mm: float = TOLERANCE_MM
     own_clicks: bool = False
+    bare: bool = False
 
 
 def case_volume(case: Case) -> Volume:
@@ -104,13 +107,7 @@ def evaluate_structure(predictor: Predictor, volume: Volume, case: Case, label: 
     user = SimulatedUser(volume, truth, surface, options.clicks)
     if isinstance(predictor.case_recall, EvaluatedRecall):
         predictor.case_recall.clicked(case.structures[label])
-    session = InteractiveSession(predictor)
-    session.set_image(volume)  # a crop that an earlier structure needed stays encoded, as for a user
-
-    def model(click: Click) -> np.ndarray:
-        session.add_click(click)
-        return session.mask
-
+    model = BareNetwork(predictor, volume, truth) if options.bare else tool_of_session(predictor, volume)
     runs = [user.correct(MODEL, SAME_CLICKS, model)]
     clicks = [Click(score.ras, bool(score.positive)) for score in runs[0].scores if score.ras is not None]
     runs += [user.repeat(baseline.name, tool_of(baseline, volume), clicks) for baseline in baselines]
@@ -173,6 +170,18 @@ class SimulatedUser:
 
     def _measured(self, mask: np.ndarray) -> tuple[float, float | None]:
         return dice(mask, self._truth), None if self._surface is None else self._surface.of(mask)
+
+
+def tool_of_session(predictor: Predictor, volume: Volume) -> Tool:
+    """The session that the user has."""
+    session = InteractiveSession(predictor)
+    session.set_image(volume)  # a crop that an earlier structure needed stays encoded, as for a user
+
+    def tool(click: Click) -> np.ndarray:
+        session.add_click(click)
+        return session.mask
+
+    return tool
 
 
 def tool_of(baseline: Baseline, volume: Volume) -> Tool:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..engine.networks.config import Family, NetworkConfig
+from ..engine.networks.config import Family, NetworkConfig, spacing_range_of
 from .cases import FOREGROUND, Case
 from .intensities import changed, normalised, random_change
 from .manifest import DataError
 from .synthesis import synthesise
-from .views import box_of_view, random_view, sample_view, spacing_range_of
+from .views import box_of_view, random_view, sample_view
 
 FOREGROUND_SHARE = 0.15
 LEAST_CELLS = 8  # fewer output voxels than that cannot be clicked sensibly
@@ -92,7 +92,7 @@ def crop_of_case(case: Case, label: int, rng: np.random.Generator, size: int,
     Args:
         label: of the case's label map, or FOREGROUND.
     """
-    view = random_view(0, case, label, rng, size, spacing_range_of(family))
+    view = random_view(0, case, label, rng, size, spacing_range_of(family, size))
     box = box_of_view(view, case.image.shape, size)
     image = torch.from_numpy(np.array(case.image[box]))
     crop, target, inside = sample_view(view, image, torch.from_numpy(case.mask(label, box)), box, size)

@@ -9,13 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..engine.networks.config import Family
 from .cases import Case
 from .transfer import to_device
 
 FIRST_LOOK_MM = (1.2, 2.7)  # voxel sizes from which a session first looks when it knows nothing of the object
-SPACING_RANGE_MM = (0.5, 3.0)
-PUBLISHED_SPACING_MM = 1.5  # the one voxel size that published networks were trained on
 _FLIPS = (0.5, 0.15, 0.15)  # chances along R, A, S
 
 
@@ -37,13 +34,8 @@ class View:
     average: tuple[int, int, int]
 
 
-def spacing_range_of(family: Family) -> tuple[float, float]:
-    """Voxel sizes, mm, of the crops that a network is trained on."""
-    return SPACING_RANGE_MM if family == "native" else (PUBLISHED_SPACING_MM,) * 2
-
-
 def random_view(number: int, case: Case, label: int, rng: np.random.Generator, size: int,
-                spacing_range: tuple[float, float] = SPACING_RANGE_MM) -> View:  # fmt: skip
+                spacing_range: tuple[float, float]) -> View:  # fmt: skip
     """A view whose voxel size follows the object, as in the session, or is that of a first look, whatever the object.
 
     Args:

@@ -96,6 +96,15 @@ def test_a_model_is_fine_tuned_on_cases_of_ones_own_with_its_encoder_frozen(tmp_
     assert result.exit_code == 1 and "trains other parameters" in result.output
 
 
+def test_a_model_is_gone_on_from_with_crops_of_another_size(tmp_path, a_start):
+    result = train(a_manifest(tmp_path), tmp_path / "run", "--from", a_start, "--steps", 1,
+                   network=["--set", "image_size=48"])  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "run" / "model.safetensors").config == SMALL_NATIVE.with_(image_size=48)
+    other = train(a_manifest(tmp_path), tmp_path / "other", "--from", a_start, network=["--set", "depth=3"])
+    assert other.exit_code == 1 and "keeps its depth" in other.output and "image_size" in other.output
+
+
 def test_only_native_models_are_gone_on_from(tmp_path):
     torch.save({"model_state_dict": small_state(SMALL_FASTSAM3D)}, tmp_path / "published.pth")
     cache = {"MEMORIZING_SAM3D_CACHE": str(tmp_path / "cache")}
@@ -118,7 +127,6 @@ def test_changes_that_make_no_network_are_told(tmp_path, change, message):
 
 def test_wrong_usage_is_told(tmp_path, a_start):
     manifest = a_manifest(tmp_path)
-    assert train(manifest, tmp_path / "run", "--from", a_start).exit_code == 2
     assert train(manifest, tmp_path / "run", "--crops", "elsewhere").exit_code == 2
 
 

@@ -6,17 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from MemorizingSAM3DLib.engine.networks.config import spacing_range_of
 from MemorizingSAM3DLib.learning.cases import Case
-from MemorizingSAM3DLib.learning.views import (
-    SPACING_RANGE_MM,
-    View,
-    box_of_view,
-    random_view,
-    sample_view,
-    spacing_range_of,
-)
+from MemorizingSAM3DLib.learning.views import View, box_of_view, random_view, sample_view
 
 SHAPE = (40, 34, 28)
+RANGE_MM = 0.5, 3.0
 
 
 def a_ramp() -> tuple[np.ndarray, np.ndarray]:
@@ -99,24 +94,24 @@ def test_voxel_sizes_follow_the_object_or_the_first_guess_within_the_range():
     small, large = a_case(extent=6), a_case(extent=36)
     sizes = {}
     for name, case in (("small", small), ("large", large)):
-        views = [random_view(0, case, 1, np.random.default_rng(seed), 32) for seed in range(60)]
+        views = [random_view(0, case, 1, np.random.default_rng(seed), 32, RANGE_MM) for seed in range(60)]
         sizes[name] = np.array([voxel_mm(case, view).mean() for view in views])
-        low, high = SPACING_RANGE_MM
+        low, high = RANGE_MM
         assert (sizes[name] > low * 0.75).all() and (sizes[name] < high * 1.35).all()
     assert np.median(sizes["small"]) < 0.8 * np.median(sizes["large"])
 
 
 def test_published_networks_are_trained_at_their_one_voxel_size():
     case = a_case((2.0, 2.0, 2.0))
-    views = [random_view(0, case, 1, np.random.default_rng(s), 32, spacing_range_of("sam_med3d")) for s in range(40)]
+    fixed = spacing_range_of("sam_med3d", 128)
+    views = [random_view(0, case, 1, np.random.default_rng(s), 32, fixed) for s in range(40)]
     sizes = np.array([voxel_mm(case, view) for view in views])
     assert np.median(sizes) == pytest.approx(1.5, rel=0.05)
-    assert spacing_range_of("native") == SPACING_RANGE_MM
 
 
 def test_views_are_flipped_turned_and_look_at_the_object():
     case = a_case()
-    views = [random_view(0, case, 1, np.random.default_rng(seed), 32) for seed in range(80)]
+    views = [random_view(0, case, 1, np.random.default_rng(seed), 32, RANGE_MM) for seed in range(80)]
     flips = [np.sign(np.diag(view.matrix)) for view in views]
     assert 0.3 < np.mean([signs[0] < 0 for signs in flips]) < 0.7  # left and right, half of the time
     assert 0.03 < np.mean([signs[2] < 0 for signs in flips]) < 0.35
@@ -129,7 +124,7 @@ def test_views_are_flipped_turned_and_look_at_the_object():
 
 def test_detail_is_averaged_along_the_axes_that_shrink():
     case = a_case((0.5, 0.5, 3.0), extent=30)
-    view = random_view(0, case, 1, np.random.default_rng(3), 16)
+    view = random_view(0, case, 1, np.random.default_rng(3), 16, RANGE_MM)
     shrinks = voxel_mm(case, view).mean() / np.array(case.spacing)
     assert view.average[0] == view.average[1] > 1
     assert view.average[2] == 1

@@ -16,6 +16,9 @@ RelativePosition = Literal["decomposed", "published"]
 Residual = Literal["pre_norm", "normed_stream"]
 
 FAMILIES: tuple[Family, ...] = ("native", "sam_med3d", "fastsam3d")
+PUBLISHED_SPACING_MM = 1.5  # the one voxel size that published networks were trained on
+FINEST_SPACING_MM = 0.5
+LARGEST_EXTENT_MM = 384.0  # of a native network's crop
 MAXIMAL_GRID = 32  # tokens along an edge: attention over more would not fit any machine
 
 
@@ -213,6 +216,13 @@ def sam_med3d_config() -> NetworkConfig:
 def fastsam3d_config() -> NetworkConfig:
     """FastSAM3D's student (Shen 2024): 6 blocks, none of attention in blocks 0 and 1."""
     return NetworkConfig(family="fastsam3d", depth=6, heads=6, attention_from=2, residual="normed_stream")
+
+
+def spacing_range_of(family: Family, size: int) -> tuple[float, float]:
+    """Voxel sizes, mm, of the crops of ``size``^3 voxels that a network is trained on, and looks through."""
+    if family != "native":
+        return PUBLISHED_SPACING_MM, PUBLISHED_SPACING_MM
+    return FINEST_SPACING_MM, LARGEST_EXTENT_MM / size
 
 
 def native_config(**changes: Any) -> NetworkConfig:

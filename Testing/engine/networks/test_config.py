@@ -11,6 +11,7 @@ from MemorizingSAM3DLib.engine.networks.config import (
     fastsam3d_config,
     native_config,
     sam_med3d_config,
+    spacing_range_of,
 )
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE, SMALL_SAM_MED3D
@@ -111,3 +112,9 @@ def test_half_precision_weights_of_the_native_network_take_less_than_a_shipped_f
     with torch.device("meta"):
         parameters = sum(tensor.numel() for tensor in build_network(native_config()).state_dict().values())
     assert parameters * 2 <= 32e6  # 16 MB when stored in 8 bits
+
+
+def test_crops_of_every_size_show_up_to_the_same_extent_of_the_body():
+    assert spacing_range_of("native", 128) == (0.5, 3.0)
+    assert spacing_range_of("native", 64) == (0.5, 6.0)
+    assert spacing_range_of("fastsam3d", 128) == (1.5, 1.5)
