@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,11 +16,13 @@ from .experiments import finished, note_done, numbers_of
 
 if TYPE_CHECKING:
     from ..learning.case_arms import CaseArm
+    from ..learning.mais_tables import Dice
 
 _TITLES = {
     "growth": "Dice against the number of remembered cases",
     "absent": "A case memory without the clicked structure",
     "attention": "Attention to remembered cases (Memorizing SAM)",
+    "tuned": "A model as it is and fine-tuned, each with and without remembered cases",
 }
 
 
@@ -46,7 +49,7 @@ def cases_experiment(
     out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
     table: Annotated[
         list[str] | None,
-        typer.Option(help="growth, absent, attention, proposed or overhead. Can be repeated. Default: all."),
+        typer.Option(help="growth, absent, attention, tuned, proposed or overhead. Can be repeated. Default: all."),
     ] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     clicks: Annotated[str, typer.Option(help="Where Dice is told; the last one is how many are made.")] = "1,3,5,10",
@@ -57,6 +60,7 @@ def cases_experiment(
     neighbours: Annotated[str, typer.Option(help="attention: cases that are heard.")] = "1,3,5,10",
     ratios: Annotated[str, typer.Option(help="attention: local ratios, 0 to 1.")] = "0,0.3,0.5,0.7,0.9,1",
     attention_layers: Annotated[str, typer.Option(help="attention: encoder blocks, each tried alone.")] = "4",
+    tuning_steps: Annotated[int, typer.Option(min=1, help="tuned: to each dataset.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="overhead: timed runs.")] = 20,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
     val_cases: Annotated[str | None, typer.Option(help="To evaluate, of each dataset: 3, or 10%.")] = None,
@@ -70,9 +74,10 @@ def cases_experiment(
     """Measure the case memory: tables (.md, .csv, .json) and pictures (.png). Memories hold training cases alone.
 
     growth: Dice by how many cases are remembered. absent: with a memory that lacks the clicked structure. attention:
-    the paper's experiment, by neighbours, local ratio, block and memory size. proposed: segments without a click.
-    overhead: times. Every gain is measured
-    against the same clicks without memory, with a bootstrap interval. Interrupted, the same command goes on.
+    the paper's ablations, by neighbours, local ratio, block and memory size. tuned: the paper's comparison, for each
+    dataset the model as it is and fine-tuned to it (its encoder kept), each with and without a memory of that dataset.
+    proposed: segments without a click. overhead: times. Every gain is measured against the same clicks without memory,
+    with a bootstrap interval. Interrupted, the same command goes on.
 
     [bold]Examples[/bold]
 
@@ -80,8 +85,9 @@ def cases_experiment(
 
     memorizing-sam3d experiment cases --manifest data/manifest.json --val-cases 2 --sizes 1,3 --out runs/small
     """
-    from ..learning.case_arms import GROWTH, OVERHEAD, PROPOSED, TABLES, Ablations, arms_of
+    from ..learning.case_arms import GROWTH, OVERHEAD, PROPOSED, TABLES, TUNED, Ablations, arms_of
     from ..learning.curves import require_matplotlib
+    from ..learning.mais_tables import dice_of
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -104,10 +110,16 @@ def cases_experiment(
             _proposed(out, budget, tried.sizes, console)
             continue
         arms = arms_of(name, tried)
+        if name == TUNED:
+            found = _tuned(out, arms, budget, tried.sizes, tuning_steps, console)
+            _compare(out, name, arms, shown, budget, found, console)
+            continue
         for arm in arms:
             console.print(f"[bold]{name}: {arm.title}[/bold]")
-            _evaluated(out, arm, budget, tried.sizes, console)
-        _compare(out, name, arms, shown if name != GROWTH else shown[:1], budget, console)
+            memory = _memory(out, arm.remembered, budget, tried.sizes, console) if arm.remembered else None
+            _evaluated(out, arm, budget, memory)
+        found = {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}
+        _compare(out, name, arms, shown if name != GROWTH else shown[:1], budget, found, console)
 
 
 def _ratios(text: str) -> tuple[float, ...]:
@@ -120,7 +132,7 @@ def _ratios(text: str) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _memory(out: Path, size: int, budget: Budget, sizes: list[int] | tuple[int, ...], console: Console) -> Path:
+def _memory(out: Path, size: int, budget: Budget, sizes: Sequence[int], console: Console) -> Path:
     """A memory of so many training cases of each dataset: that of the next smaller size, and those that it lacks."""
     from rich.progress import Progress
 
@@ -166,10 +178,22 @@ def _memory(out: Path, size: int, budget: Budget, sizes: list[int] | tuple[int, 
     return folder
 
 
-def _evaluated(out: Path, arm: CaseArm, budget: Budget, sizes: Any, console: Console) -> None:
+def _tuned(out: Path, arms: list[CaseArm], budget: Budget, sizes: Sequence[int], steps: int,
+           console: Console) -> dict[str, Dice]:  # fmt: skip
+    from .experiment_cases_tuned import dice_of_tuned
+
+    most = max(sizes)
+    return dice_of_tuned(
+        out, arms, budget, steps,
+        lambda folder, own: _memory(folder, most, own, (most,), console),
+        lambda place, arm, own, memory: _evaluated(place, arm, own, memory if arm.remembered else None),
+        console,
+    )  # fmt: skip
+
+
+def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> None:
     from .evaluate import evaluate
 
-    memory = _memory(out, arm.remembered, budget, sizes, console) if arm.remembered else None
     folder = out / "evaluations" / arm.folder
     about = {**asdict(budget), **{k: v for k, v in asdict(arm).items() if k not in ("title", "against")}}
     for only_speed in ("workers", "layers"):
@@ -188,17 +212,18 @@ def _evaluated(out: Path, arm: CaseArm, budget: Budget, sizes: Any, console: Con
     note_done(folder, about)
 
 
-def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budget: Budget, console: Console) -> None:
+def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budget: Budget, dice: dict[str, Dice],
+             console: Console) -> None:  # fmt: skip
     from ..learning.case_arms import GROWTH
     from ..learning.case_tables import draw_growth, write_csv
-    from ..learning.mais_tables import compared, dice_of, write_comparison
+    from ..learning.mais_tables import compared, write_comparison
 
     remarks = [
         f"Model {budget.model or 'shipped'}, training cases remembered, validation cases clicked by the evaluation's "
         "rule; n: remembered cases of each dataset, as far as there are so many. A gain is that over the same clicks "
         "without memory. In brackets 95 % intervals, cases resampled."
     ]
-    found = compared(arms, {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}, clicks, budget.seed)
+    found = compared(arms, dice, clicks, budget.seed)
     files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
     write_csv(out / f"{name}.csv", arms, found)
     if name == GROWTH:

@@ -182,13 +182,19 @@ class Run:
 
 
 def write_model(state: Path, facts: dict[str, Any], folder: Path) -> Path:
-    """Writes the averaged network of a state to ``model.safetensors``."""
-    from ..engine.checkpoints import save_native
+    """Writes the averaged network of a state to ``model.safetensors``, rounded.
+
+    Not where that would change an encoder that was frozen: case memories belong to it.
+    """
+    from ..engine.checkpoints import load, save_native
+    from ..engine.fingerprint import encoder_fingerprint
     from ..learning.run_state import averaged_network
 
     network = averaged_network(state)[0]
     path = folder / "model.safetensors"
     save_native(network, path, facts, "float16" if network.config.published else "int8")
+    if facts.get("encoder_frozen") and encoder_fingerprint(load(str(path)).network) != encoder_fingerprint(network):
+        save_native(network, path, facts, "float32")
     return path
 
 

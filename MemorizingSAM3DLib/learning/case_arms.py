@@ -10,8 +10,10 @@ from ..engine.recall.case_attention import DEFAULT_HEARD
 from .case_memory_choice import Names
 
 GROWTH, ABSENT, ATTENTION, PROPOSED, OVERHEAD = "growth", "absent", "attention", "proposed", "overhead"
-TABLES = (GROWTH, ABSENT, ATTENTION, PROPOSED, OVERHEAD)
+TUNED = "tuned"
+TABLES = (GROWTH, ABSENT, ATTENTION, TUNED, PROPOSED, OVERHEAD)
 WITHOUT = "without memory"
+AS_IT_IS, FINE_TUNED = "as it is", "fine-tuned"  # the model, in the table ``tuned``
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ def arms_of(table: str, tried: Ablations) -> list[CaseArm]:
     if table == ABSENT:
         return [without, CaseArm(f"n = {most}, none of the clicked structure", most, "absent")]
     usual = CaseArm("", most, block=tried.blocks[0])
+    if table == TUNED:
+        return [
+            arm
+            for model in (AS_IT_IS, FINE_TUNED)
+            for arm in (
+                CaseArm(model, 0, against=None),
+                replace(usual, title=f"{model}, attention to cases", against=model),
+                CaseArm(f"{model}, asked where it was", most, against=model),
+            )
+        ]
     return [
         without,
         *(replace(usual, title=f"k = {k}", neighbours=k) for k in tried.neighbours),

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from MemorizingSAM3DLib.engine.checkpoints import save_native
+from MemorizingSAM3DLib.engine.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.memory.case_memory import CaseMemory
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.cli.test_train import run
@@ -66,6 +66,23 @@ def test_absent_structures_and_attention_share_memories_and_the_evaluation_witho
     for name in ("absent", "attention"):
         for suffix in (".md", ".csv", ".png"):
             assert (out / f"{name}{suffix}").stat().st_size > 0
+
+
+def test_a_model_as_it_is_and_fine_tuned_are_compared_with_one_memory_of_both(tmp_path, cases):
+    result = cases("--table", "tuned", "--tuning-steps", 1)
+    assert result.exit_code == 0, result.output
+    out = tmp_path / "out"
+    arms = json.loads((out / "tuned.json").read_text(encoding="utf-8"))["datasets"]["one"]["arms"]
+    kinds = ("", ", attention to cases", ", asked where it was")
+    assert list(arms) == [model + kind for model in ("as it is", "fine-tuned") for kind in kinds]
+    assert ["gain" in arm for arm in arms.values()] == [False, True, True] * 2
+    place = out / "tuned" / "one"
+    assert load(place / "training" / "model.safetensors").training["encoder_frozen"] is True
+    results = [json.loads(path.read_text()) for path in sorted(place.glob("*/evaluations/*/results.json"))]
+    memories = {about["model"]["case_memory"]["digest"] for about in results if about["model"]["case_memory"]}
+    assert len(results) == 6 and len(memories) == 1
+    assert len({about["model"]["sha256"] for about in results}) == 2
+    assert "Evaluating" not in cases("--table", "tuned", "--tuning-steps", 1).output
 
 
 def test_overhead_is_measured_once(tmp_path, cases):
