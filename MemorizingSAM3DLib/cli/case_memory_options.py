@@ -30,7 +30,7 @@ def layers_of(text: str | None) -> tuple[int, ...]:
 
 def chosen_cases(case_memory: Path | None, neighbours: int | None, known: bool, absent: bool,
                  attention_layers: str | None, local_ratio: float, fusion: str,
-                 attention_only: bool) -> CaseMemoryChoice | None:  # fmt: skip
+                 attention_only: bool, gates: Path | None = None) -> CaseMemoryChoice | None:  # fmt: skip
     """What the options of ``evaluate`` choose; None: no remembered cases.
 
     Raises:
@@ -45,11 +45,13 @@ def chosen_cases(case_memory: Path | None, neighbours: int | None, known: bool, 
         raise typer.BadParameter("A structure is known or absent.", param_hint="--structure-absent")
     if attention_only and not attention_layers:
         raise typer.BadParameter("It needs --attention-layers.", param_hint="--attention-only")
+    if gates is not None and fusion != "joint":
+        raise typer.BadParameter("Gates belong to --fusion joint.", param_hint="--gates")
     layers = layers_of(attention_layers)
     if case_memory is None:
-        if neighbours or known or absent or layers:
+        if neighbours or known or absent or layers or gates:
             raise typer.BadParameter("Other options need it.", param_hint="--case-memory")
         return None
     names: Names = "known" if known else "absent" if absent else "all"
     fused: Fusion = "joint" if fusion == "joint" else "ratio"
-    return CaseMemoryChoice(case_memory, neighbours, not attention_only, names, layers, local_ratio, fused)
+    return CaseMemoryChoice(case_memory, neighbours, not attention_only, names, layers, local_ratio, fused, gates)
