@@ -31,7 +31,7 @@ _KERNELS = {
     "cudnn": SDPBackend.CUDNN_ATTENTION,
 }
 _SIZES: dict[Size, str] = {
-    "shipped": "Encode: the shipped network, width 384",
+    "shipped": "Encode: the shipped network, width 384, crops of 64^3",
     "student": "Encode: FastSAM3D's student, width 768",
     "teacher": "Encode: SAM-Med3D's teacher",
 }
@@ -67,7 +67,7 @@ def _of_size(size: Size, setting: Setting) -> Group:
         contenders.append(contender("published sparse, a loop over segments", attention="column", literal=True))
     if size == "teacher":
         wanted["published arithmetic"] = Wanted(least_ratio=LEAST_SPEED_UP)
-    remark = f"{usual} unless it says otherwise; random weights, one crop of 128^3 voxels."
+    remark = f"{usual} unless it says otherwise; random weights, one crop."
     return Group(_SIZES[size], contenders, reference, wanted, remark=remark)
 
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.checkpoints import build_published
-from ..engine.networks.config import NetworkConfig, fastsam3d_config, native_config, sam_med3d_config
+from ..engine.networks.config import NetworkConfig, fastsam3d_config, sam_med3d_config, shipped_config
 from ..engine.networks.sam3d import SAM3D, PublishedSAM3D, build_network
 from ..engine.published_file import PublishedFamily
 
 Size = Literal["shipped", "student", "teacher"]
-CONFIGS = {"shipped": native_config, "student": fastsam3d_config, "teacher": sam_med3d_config}
+CONFIGS = {"shipped": shipped_config, "student": fastsam3d_config, "teacher": sam_med3d_config}
 
 
 def config_of(size: Size, attention: str = "dense") -> NetworkConfig:

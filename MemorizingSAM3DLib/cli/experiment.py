@@ -62,7 +62,7 @@ def mais(
         bool, typer.Option("--train-each", help="Train for every bank size, not the largest.")
     ] = False,
     cases: Annotated[str, typer.Option(help="To train on for bank-sizes and kinds.")] = "100%",
-    start: Annotated[str, typer.Option("--from", help="A registered native model or its checkpoint.")] = "native-v3",
+    start: Annotated[str, typer.Option("--from", help="A registered native model or its checkpoint.")] = "native-v4",
     newest_click: Annotated[
         bool, typer.Option("--newest-click", help="The network is given the newest click alone, not all so far.")
     ] = False,

@@ -126,7 +126,7 @@ def add(
 
 @group.command()
 def calibrate(
-    out: Annotated[Path, typer.Argument(help="The file to write: Resources/Models/case_recall_v3.safetensors.")],
+    out: Annotated[Path, typer.Argument(help="The file to write: Resources/Models/case_recall_v4.safetensors.")],
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
     cases: Annotated[str, typer.Option(help="So many cases of each dataset: 12, or 10%.")] = "12",
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,

@@ -72,7 +72,7 @@ def train(
 
     memorizing-sam3d train --manifest data/manifest.json --out runs/first --steps 2000
 
-    memorizing-sam3d train --from native-v3 --freeze-encoder --manifest mine/manifest.json --out runs/mine --steps 300
+    memorizing-sam3d train --from native-v4 --freeze-encoder --manifest mine/manifest.json --out runs/mine --steps 300
     """
     import torch
 
@@ -136,14 +136,14 @@ def train(
 
 def _network(start: str | None, changes: list[str]) -> tuple[NativeSAM3D, dict[str, Any] | None]:
     """The network to begin with, in training mode, and what it came from."""
-    from ..engine.networks.config import native_config
+    from ..engine.networks.config import shipped_config
     from ..engine.networks.sam3d import NativeSAM3D
     from ..learning.other_crops import for_other_crops
     from .network_changes import changed_config
     from .training_runs import native_start
 
     if start is None:
-        return NativeSAM3D(changed_config(native_config(), changes)), None
+        return NativeSAM3D(changed_config(shipped_config(), changes)), None
     network, origin = native_start(start)
     if not changes:
         return network, origin

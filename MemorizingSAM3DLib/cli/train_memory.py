@@ -26,7 +26,7 @@ def train_memory(
     manifest: Annotated[
         Path | None, typer.Option(help="manifest.json or a training pack. Without one, all volumes are synthetic.")
     ] = None,
-    start: Annotated[str, typer.Option("--from", help="A registered native model or its checkpoint.")] = "native-v3",
+    start: Annotated[str, typer.Option("--from", help="A registered native model or its checkpoint.")] = "native-v4",
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     cases: Annotated[str | None, typer.Option(help="So many cases of each dataset: 3, or 10%.")] = None,
     without_memory: Annotated[

@@ -57,7 +57,8 @@ def build_published(family: PublishedFamily) -> PublishedSAM3D:
     return PublishedSAM3D(_PUBLISHED[family]())
 
 
-def save_native(network: SAM3D, path: Path, training: Mapping[str, Any], precision: Precision = "float16") -> None:
+def save_native(network: SAM3D, path: Path, training: Mapping[str, Any], precision: Precision = "float16",
+                levels: Mapping[str, int] | None = None) -> None:  # fmt: skip
     """Saves a network with its configuration. A file that was there survives any failure.
 
     Args:
@@ -65,6 +66,7 @@ def save_native(network: SAM3D, path: Path, training: Mapping[str, Any], precisi
         path: the target, ``.safetensors``.
         training: JSON-ready facts about the training: data, steps, scores.
         precision: ``float32``, ``float16`` or ``int8`` (about half the size of float16).
+        levels: of ``int8``, by the beginning of tensors' names; see :func:`.weights_file.write_weights`.
 
     Raises:
         OutputError: it cannot be written there.
@@ -74,7 +76,7 @@ def save_native(network: SAM3D, path: Path, training: Mapping[str, Any], precisi
         f"{name}.weight": 1 for name, module in network.named_modules() if isinstance(module, nn.ConvTranspose3d)
     }
     metadata = _describe(network.config, "segmentation", precision, training=training)
-    write_weights(path, network.state_dict(), metadata, precision, transposed)
+    write_weights(path, network.state_dict(), metadata, precision, transposed, levels)
 
 
 def load(

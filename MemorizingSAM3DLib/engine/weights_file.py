@@ -27,6 +27,8 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 
 _MOST_HEADER = 8 * 2**20  # bytes; a network of 324 tensors has 40 kB
 _MOST_METADATA = 2**20  # characters
+_MOST_LEVELS = 127
+_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the largest weight, that are tried
 _SMALL = 4096  # elements: tensors below this are not worth rounding
 _FLOATS = ("F32", "F16", "BF16")
 _SCALE = ".scale"
@@ -147,6 +149,7 @@ def write_weights(
     metadata: Mapping[str, str],
     precision: Precision = "float32",
     output_axes: Mapping[str, int] | None = None,
+    levels: Mapping[str, int] | None = None,
 ) -> None:
     """Writes a weights file; whatever happens, `path` is either the old file or the whole new one.
 
@@ -156,6 +159,8 @@ def write_weights(
         metadata: strings.
         precision: see the module's docstring.
         output_axes: the axis of the output channels where it is not 0 (transposed convolutions: 1).
+        levels: the largest integer of ``int8`` for tensors whose names begin so (the longest beginning counts), else
+            127. Fewer levels make no smaller file, but one that packs smaller.
 
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
@@ -164,8 +169,9 @@ def write_weights(
     stored: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         stored |= _stored_form(
-            name, tensor.detach().to("cpu", torch.float32), precision, (output_axes or {}).get(name, 0)
-        )
+            name, tensor.detach().to("cpu", torch.float32), precision, (output_axes or {}).get(name, 0),
+            _levels_of(name, levels or {}),
+        )  # fmt: skip
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +194,13 @@ def write_weights(
                 temporary.unlink(missing_ok=True)
 
 
-def _stored_form(name: str, tensor: Tensor, precision: Precision, output_axis: int) -> dict[str, Tensor]:
+def _levels_of(name: str, levels: Mapping[str, int]) -> int:
+    begun = [beginning for beginning in levels if name.startswith(beginning)]
+    return levels[max(begun, key=len)] if begun else _MOST_LEVELS
+
+
+def _stored_form(name: str, tensor: Tensor, precision: Precision, output_axis: int,
+                 levels: int) -> dict[str, Tensor]:  # fmt: skip
     if not torch.isfinite(tensor).all():
         raise CheckpointError(f"The network holds numbers that are not finite, in {name}.", "Its training diverged.")
     tensor = tensor.clone(memory_format=torch.contiguous_format)  # safetensors takes no views and no shared memory
@@ -201,8 +213,24 @@ def _stored_form(name: str, tensor: Tensor, precision: Precision, output_axis: i
         return {name: half}
     others = [axis for axis in range(tensor.ndim) if axis != output_axis]
     largest = tensor.abs().amax(dim=others, keepdim=True)
-    scale = torch.where(largest > 0, largest / 127, torch.ones_like(largest))
-    return {name: (tensor / scale).round().clamp(-127, 127).to(torch.int8), name + _SCALE: scale}
+    scale = torch.where(largest > 0, largest / levels, torch.ones_like(largest))
+    if levels < _MOST_LEVELS:
+        scale = _least_error(tensor, scale, levels, others)
+    return {name: _rounded(tensor, scale, levels).to(torch.int8), name + _SCALE: scale}
+
+
+def _rounded(tensor: Tensor, scale: Tensor, levels: int) -> Tensor:
+    return (tensor / scale).round().clamp(-levels, levels)
+
+
+def _least_error(tensor: Tensor, scale: Tensor, levels: int, others: list[int]) -> Tensor:
+    """The scale of each channel at which rounding costs least: with few levels it pays to cut off the largest."""
+    best, best_error = scale, torch.full_like(scale, float("inf"))
+    for share in _SHARES:
+        tried = scale * share
+        error = (_rounded(tensor, tried, levels) * tried - tensor).square().sum(dim=others, keepdim=True)
+        best, best_error = torch.where(error < best_error, tried, best), torch.minimum(error, best_error)
+    return best
 
 
 def _check_header_length(path: Path) -> None:

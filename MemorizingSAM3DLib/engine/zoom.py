@@ -7,8 +7,9 @@ from scipy import ndimage
 
 from .geometry import CropGrid, Volume
 
-FIRST_SPACING_MM = 2.5
-CROPS_PER_OBJECT = 3.6  # edge of the crop over the object's longest side
+# Chosen for crops of 64^3 voxels on training cases, before that for 128^3; between on a line.
+FIRST_SPACING_MM = ((64, 3.5), (128, 2.5))
+CROPS_PER_OBJECT = ((64, 2.6), (128, 3.6))  # edge of the crop over the object's longest side
 REZOOM_RATIO = 1.6  # a spacing off by less is good enough
 MARGIN_VOXELS = 8.0
 _BORDER_CELLS = 4  # cells of a face that must be filled before the object counts as cut there
@@ -16,14 +17,14 @@ _BORDER_CELLS = 4  # cells of a face that must be filled before the object count
 
 def first_grid(volume: Volume, ras: tuple[float, float, float], spacing_range: tuple[float, float],
                size: int) -> CropGrid:  # fmt: skip
-    """The crop of the first click, when nothing is known of the object: 2.5 mm, finer when the whole scan is small."""
-    spacing = min(FIRST_SPACING_MM, max(volume.extent_mm) / size)
+    """The crop of the first click, when nothing is known of the object: finer when the whole scan is small."""
+    spacing = min(_at_size(FIRST_SPACING_MM, size), max(volume.extent_mm) / size)
     return CropGrid(ras, float(np.clip(spacing, *spacing_range)), size)
 
 
 def spacing_for(extent_mm: float, spacing_range: tuple[float, float], size: int) -> float:
     """The voxel size, mm, at which an object of this longest side fills a good part of the crop."""
-    return float(np.clip(extent_mm * CROPS_PER_OBJECT / size, *spacing_range))
+    return float(np.clip(extent_mm * _at_size(CROPS_PER_OBJECT, size) / size, *spacing_range))
 
 
 def better_grid(logits: np.ndarray, grid: CropGrid, ras: tuple[float, float, float],
@@ -88,6 +89,11 @@ def cut_faces(mask: np.ndarray, grid: CropGrid, volume: Volume) -> list[CropGrid
             if volume.contains(cells.index_to_ras(centre + np.sign(shift) * 1.0)):
                 found.append(CropGrid.around(cells.index_to_ras(centre + shift), grid.spacing, grid.size))
     return found
+
+
+def _at_size(known: tuple[tuple[int, float], tuple[int, float]], size: int) -> float:
+    (small, at_small), (large, at_large) = known
+    return float(np.interp(size, (small, large), (at_small, at_large)))
 
 
 def _part_at(mask: np.ndarray, cell: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from .cases import Case
 from .transfer import to_device
 
-FIRST_LOOK_MM = (1.2, 2.7)  # voxel sizes from which a session first looks when it knows nothing of the object
+FIRST_LOOK_EXTENT_MM = (110.0, 345.0)  # edges of crops through which a session may look when it knows nothing
 _FLIPS = (0.5, 0.15, 0.15)  # chances along R, A, S
 
 
@@ -48,7 +48,7 @@ def random_view(number: int, case: Case, label: int, rng: np.random.Generator, s
     if rng.random() < 0.65:
         voxel_mm = extent * rng.uniform(1.3, 4.5) / size
     else:
-        voxel_mm = min(rng.uniform(*FIRST_LOOK_MM), fov / size) * rng.uniform(0.85, 1.15)
+        voxel_mm = min(rng.uniform(*FIRST_LOOK_EXTENT_MM), fov) / size * rng.uniform(0.85, 1.15)
     voxel_mm = float(np.clip(voxel_mm, *spacing_range))
 
     inside = target.voxels[rng.integers(len(target.voxels))]

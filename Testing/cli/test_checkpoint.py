@@ -9,6 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
+from MemorizingSAM3DLib.engine.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.download import model_path
 from MemorizingSAM3DLib.engine.registry import known_models
 from Testing.engine.small_networks import SMALL_FASTSAM3D, small_state
@@ -62,7 +63,7 @@ def test_the_list_tells_which_models_are_here(a_cache):
     listed = json.loads(done.stdout)
     assert listed["cache"] == str(a_cache)
     states = {model["name"]: model["state"] for model in listed["models"]}
-    assert states["native-v3"] == "shipped"
+    assert states["native-v4"] == "shipped"
     assert states["fastsam3d"] == "here"
     assert states["sam-med3d-turbo"] == "partly here"
     assert states["sam-med3d-turbo-cvpr"] == "not here"
@@ -110,7 +111,7 @@ def test_an_interrupt_is_exit_code_130(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("MemorizingSAM3DLib.engine.checkpoints.inspect", interrupt)
-    done = run("inspect", "native-v3")
+    done = run("inspect", "native-v4")
     assert done.exit_code == 130
     assert "Interrupted" in done.stderr
 
@@ -126,7 +127,7 @@ def test_the_licence_is_told_before_anything_is_fetched(a_cache, monkeypatch):
 
 
 def test_for_the_model_that_came_along_no_licence_is_told(a_cache):
-    done = run("download", "native-v3")
+    done = run("download", "native-v4")
     assert done.exit_code == 0, done.output
     assert "licence" not in done.output
 
@@ -160,7 +161,7 @@ def test_removing_asks_first(a_cache):
     done = run("remove", "fastsam3d", "--yes")
     assert "1.0 MB freed" in done.output
     assert not path.exists()
-    assert run("remove", "native-v3", "--yes").exit_code == 1
+    assert run("remove", "native-v4", "--yes").exit_code == 1
 
 
 def test_registering_a_file_writes_its_hash(tmp_path, a_cache):
@@ -168,11 +169,30 @@ def test_registering_a_file_writes_its_hash(tmp_path, a_cache):
 
     registry = tmp_path / "registry.json"
     registry.write_bytes(resource_path("Models", "registry.json").read_bytes())
-    weights = tmp_path / "memorizing_sam3d_v3.safetensors"
+    weights = tmp_path / "memorizing_sam3d_v4.safetensors"
     weights.write_bytes(b"weights")
-    done = run("register", "native-v3", weights, "--registry", registry)
+    done = run("register", "native-v4", weights, "--registry", registry)
     assert done.exit_code == 0, done.output
     assert json.loads(registry.read_text())["models"][0]["size"] == 7
+
+
+def test_a_training_is_packed_with_fewer_levels(tmp_path):
+    from safetensors import safe_open
+
+    from Testing.learning.small_trainings import a_trainer
+
+    run_folder = tmp_path / "run"
+    trainer = a_trainer(run_folder)
+    trainer.run()
+    save_native(trainer.objective.network, run_folder / "model.safetensors", {"steps": 4}, "int8")
+    done = run("pack", run_folder, tmp_path / "packed.safetensors", "--levels", "image_encoder=15", "--levels", "=63")
+    assert done.exit_code == 0, done.output
+    assert load(tmp_path / "packed.safetensors").training == {"steps": 4}
+    with safe_open(tmp_path / "packed.safetensors", framework="pt") as file:
+        names = [name for name in file.keys() if file.get_slice(name).get_dtype() == "I8"]
+        most = {name.split(".")[0]: int(file.get_tensor(name).abs().max()) for name in names}
+    assert most["image_encoder"] == 15 and most["mask_decoder"] == 63
+    assert run("pack", run_folder, tmp_path / "x.safetensors", "--levels", "a=0").exit_code == 2
 
 
 def test_the_version_is_that_of_the_package():
@@ -187,5 +207,5 @@ def test_names_are_whole_however_narrow_the_terminal_is():
     from MemorizingSAM3DLib.cli import app
 
     shown = CliRunner().invoke(app, ["checkpoint", "list"], env={"COLUMNS": "60"}).output
-    for name in ("native-v3", "sam-med3d-turbo-cvpr", "fastsam3d"):
+    for name in ("native-v4", "sam-med3d-turbo-cvpr", "fastsam3d"):
         assert name in shown.split()

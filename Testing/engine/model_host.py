@@ -18,7 +18,7 @@ from MemorizingSAM3DLib.engine.registry import ModelEntry, Registry, known_model
 from Testing.engine.file_server import FileServer
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_SAM_MED3D, small_state
 
-TURBO, UNVERIFIED, SHIPPED = "sam-med3d-turbo", "fastsam3d", "native-v3"
+TURBO, UNVERIFIED, SHIPPED = "sam-med3d-turbo", "fastsam3d", "native-v4"
 
 
 @dataclass(frozen=True)

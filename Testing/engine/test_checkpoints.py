@@ -175,7 +175,7 @@ def test_files_that_are_no_checkpoints_are_refused(a_native_file, content, messa
 
 
 def test_a_source_that_is_nowhere_names_the_known_models(tmp_path):
-    with pytest.raises(CheckpointError, match=r"There is no checkpoint .*native-v3, sam-med3d-turbo"):
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint .*native-v4, sam-med3d-turbo"):
         load("nothing")
     with pytest.raises(CheckpointError, match="SAM-Med3D turbo is not on this computer yet.*checkpoint download"):
         load("sam-med3d-turbo", cache=tmp_path)

@@ -53,7 +53,7 @@ def test_a_hash_that_nobody_published_belongs_to_no_model():
 def test_an_unknown_name_suggests_the_nearest_one():
     with pytest.raises(CheckpointError, match="Did you mean fastsam3d"):
         known_models().find("fastsam-3d")
-    with pytest.raises(CheckpointError, match=r"Known models: native-v3, sam-med3d-turbo"):
+    with pytest.raises(CheckpointError, match=r"Known models: native-v4, sam-med3d-turbo"):
         known_models().find("zzz")
 
 
@@ -90,7 +90,7 @@ def test_a_name_may_not_stand_twice(a_document, tmp_path):
     a_document["models"].append(a_document["models"][0])
     path = tmp_path / "registry.json"
     path.write_text(json.dumps(a_document))
-    with pytest.raises(CheckpointError, match="twice: native-v3"):
+    with pytest.raises(CheckpointError, match="twice: native-v4"):
         Registry.from_file(path)
 
 
@@ -103,9 +103,9 @@ def test_a_broken_registry_file_is_a_clear_error(tmp_path, text):
 
 
 def test_recording_a_file_changes_its_size_and_hash_and_nothing_else(a_registry_file, a_document, tmp_path):
-    weights = tmp_path / "memorizing_sam3d_v3.safetensors"
+    weights = tmp_path / "memorizing_sam3d_v4.safetensors"
     weights.write_bytes(b"weights")
-    facts = record_facts(a_registry_file, "native-v3", weights)
+    facts = record_facts(a_registry_file, "native-v4", weights)
     assert facts == (7, hashlib.sha256(b"weights").hexdigest())
     a_document["models"][0].update(size=facts.size, sha256=facts.sha256)
     assert json.loads(a_registry_file.read_text()) == a_document
@@ -115,6 +115,6 @@ def test_recording_a_file_under_another_models_name_is_refused(a_registry_file, 
     weights = tmp_path / "other.safetensors"
     weights.write_bytes(b"weights")
     before = a_registry_file.read_text()
-    with pytest.raises(CheckpointError, match=r"is for memorizing_sam3d_v3\.safetensors, not for other\.safetensors"):
-        record_facts(a_registry_file, "native-v3", weights)
+    with pytest.raises(CheckpointError, match=r"is for memorizing_sam3d_v4\.safetensors, not for other\.safetensors"):
+        record_facts(a_registry_file, "native-v4", weights)
     assert a_registry_file.read_text() == before

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from MemorizingSAM3DLib.engine import weights_file
@@ -68,6 +69,25 @@ def test_int8_rounds_to_half_a_step_of_its_output_channel(tmp_path_factory, seed
     step = weight.abs().amax(dim=others, keepdim=True) / 127
     assert ((read - weight).abs() <= step * 0.5001).all()
     assert (read.select(axis, 3) == 0).all()
+
+
+def test_fewer_levels_round_coarser_and_use_integers_up_to_them_alone(tmp_path):
+    torch.manual_seed(2)
+    tensors = {name: torch.randn(64, 128) for name in ("a.weight", "b.weight", "b.c.weight")}
+    write_weights(tmp_path / "w.safetensors", tensors, {}, "int8", levels={"b": 15, "b.c": 3})
+    read = WeightsFile(tmp_path / "w.safetensors").read(shapes_of(tensors))
+    errors = [float((read[name] - tensors[name]).square().mean().sqrt()) for name in tensors]
+    assert errors[0] < 0.01 < errors[1] < 0.09 < errors[2] < 0.4
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        assert [int(file.get_tensor(name).abs().max()) for name in tensors] == [127, 15, 3]
+
+
+def test_with_few_levels_the_largest_weights_are_cut_off_where_that_costs_less(tmp_path):
+    weight = torch.full((1, 8192), 1.0) * torch.linspace(-1, 1, 8192).sign() * 0.1
+    weight[0, 0] = 0.21
+    write_weights(tmp_path / "w.safetensors", {"a.weight": weight}, {}, "int8", levels={"": 1})
+    read = WeightsFile(tmp_path / "w.safetensors").read(shapes_of({"a.weight": weight}))["a.weight"]
+    assert (read[0, 1:] - weight[0, 1:]).abs().max() < 0.01
 
 
 def test_half_precision_refuses_what_it_cannot_hold(tmp_path):

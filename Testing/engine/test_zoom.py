@@ -7,7 +7,6 @@ import pytest
 
 from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume
 from MemorizingSAM3DLib.engine.zoom import (
-    CROPS_PER_OBJECT,
     better_grid,
     cut_faces,
     first_grid,
@@ -37,6 +36,12 @@ def test_the_first_look_is_wide_and_around_the_click():
     assert first_grid(scan_of(400), (3.0, 4.0, 5.0), RANGE, SIZE) == CropGrid((3.0, 4.0, 5.0), 2.5, SIZE)
 
 
+def test_smaller_crops_look_more_coarsely_and_closer_to_the_object():
+    assert first_grid(scan_of(400), ORIGIN, (0.5, 6.0), 64).spacing == 3.5
+    assert first_grid(scan_of(400), ORIGIN, RANGE, 96).spacing == 3.0  # halfway
+    assert spacing_for(64, (0.5, 6.0), 64) == pytest.approx(2.6)
+
+
 def test_the_first_look_at_a_small_scan_takes_it_all_in():
     grid = first_grid(scan_of(100), ORIGIN, RANGE, SIZE)
     assert grid.extent_mm == pytest.approx(100)
@@ -57,7 +62,7 @@ def test_the_voxel_follows_the_object_within_the_range():
 
 def test_a_small_ball_gets_a_finer_crop_around_it():
     grid = better_grid(logits_of(ball(12, (5, -3, 2))), GRID, (5.0, -3.0, 2.0), RANGE)
-    assert grid.spacing == pytest.approx(24 * CROPS_PER_OBJECT / SIZE, abs=0.15)
+    assert grid.spacing == pytest.approx(24 * 3.6 / SIZE, abs=0.15)
     assert grid.center_ras == pytest.approx((5, -3, 2), abs=2)
 
 

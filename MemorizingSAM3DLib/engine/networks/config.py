@@ -226,9 +226,14 @@ def spacing_range_of(family: Family, size: int) -> tuple[float, float]:
 
 
 def native_config(**changes: Any) -> NetworkConfig:
-    """The network that is trained and shipped here: FastSAM3D's design with sound mathematics and a skip stem."""
+    """The network that is trained here: FastSAM3D's design with sound mathematics and a skip stem."""
     return NetworkConfig(
         family="native", width=384, depth=6, heads=6, attention_from=2, relative_position="decomposed",
         embedding_channels=256, decoder_mlp=1024, stem_channels=(16, 32, 64), upscale_channels=(64, 32, 16),
         refine_blocks=(4, 2, 1),
     ).with_(**changes)  # fmt: skip
+
+
+def shipped_config() -> NetworkConfig:
+    """The shipped network: crops of 64^3 voxels, so that 64 tokens are left of 512 and a click costs an eighth."""
+    return native_config(image_size=64)

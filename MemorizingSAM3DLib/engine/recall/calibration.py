@@ -21,7 +21,7 @@ from ..resources import resource_path
 from ..weights_file import WeightsFile
 from .descriptor import DESCRIPTOR_SIZE, projected, unit
 
-SHIPPED = "case_recall_v3.safetensors"
+SHIPPED = "case_recall_v4.safetensors"
 _FORMAT, _VERSION = "memorizing-sam3d recall calibration", 1
 _LOCAL_SHARE = 0.5  # of the centre's appearance against the crop's layout; 0.8 and 1.2 told structures apart less well
 DIRECTIONS = 128  # that are damped at most
