@@ -17,12 +17,11 @@ from .predictor import Predictor
 from .prompts import Click
 from .recall.case_recall import Recollection
 from .recall.kept_recollections import Recollect
-from .zoom import MARGIN_VOXELS, better_grid, cut_faces, first_grid, grid_around, spacing_for
+from .zoom import MARGIN_VOXELS, better_grid, cut_faces, finer_ratio, first_grid, grid_around, spacing_for
 
 MOST_FURTHER_CROPS = 6
 _LOOKS = 3
 _KNOWN_LOGIT = 6.0  # of a mask whose logits are not known: what the network saw in training
-_FINER_RATIO = 2.2
 _COARSER_RATIO = 1.25
 
 
@@ -128,23 +127,24 @@ class ClickRefiner:
         return grid, predictor.logits(grid, clicks, recollection.logits(grid.coarser(predictor.output_size)))
 
     def _grid_for(self, state: MaskState, click: Click) -> CropGrid:
-        predictor = self.predictor
+        predictor, clicked = self.predictor, len(state.clicks)
         corners = self._corners(state.mask.box)
         if state.grid is not None and self._suits(state.grid, click):
             known = np.vstack([corners, click.ras]) if click.positive else corners
             _, second, longest = np.sort(known.max(0) - known.min(0)).tolist()
             # Long objects are followed by further crops; one that is large in two directions is seen from farther.
             for_width, for_length = (
-                spacing_for(extent, predictor.spacing_range, predictor.crop_size) for extent in (second, longest)
+                spacing_for(extent, predictor.spacing_range, predictor.crop_size, clicked)
+                for extent in (second, longest)
             )
             outgrown = click.positive and for_width > _COARSER_RATIO * state.grid.spacing
-            if not outgrown and for_length * _FINER_RATIO > state.grid.spacing:
+            if not outgrown and for_length * finer_ratio(predictor.crop_size, clicked) > state.grid.spacing:
                 return state.grid
         else:
             for grid in reversed(state.seen):
                 if self._suits(grid, click):
                     return grid
-        grid = grid_around(np.vstack([corners, click.ras]), predictor.spacing_range, predictor.crop_size)
+        grid = grid_around(np.vstack([corners, click.ras]), predictor.spacing_range, predictor.crop_size, clicked)
         if self._suits(grid, click):
             return grid
         spacing = state.grid.spacing if state.grid is not None else grid.spacing

@@ -10,6 +10,10 @@ from .geometry import CropGrid, Volume
 # Chosen for crops of 64^3 voxels on training cases, before that for 128^3; between on a line.
 FIRST_SPACING_MM = ((64, 3.5), (128, 2.5))
 CROPS_PER_OBJECT = ((64, 2.6), (128, 3.6))  # edge of the crop over the object's longest side
+# Once some clicks have said what the object is, small crops look closer: boundaries are as fine as cells.
+LATER_CROPS_PER_OBJECT = ((64, 1.7), (128, 3.6))
+LATER_FROM = 2  # clicks before
+_FINER_RATIO, _LATER_FINER_RATIO = 2.2, 1.35
 REZOOM_RATIO = 1.6  # a spacing off by less is good enough
 MARGIN_VOXELS = 8.0
 _BORDER_CELLS = 4  # cells of a face that must be filled before the object counts as cut there
@@ -22,9 +26,24 @@ def first_grid(volume: Volume, ras: tuple[float, float, float], spacing_range: t
     return CropGrid(ras, float(np.clip(spacing, *spacing_range)), size)
 
 
-def spacing_for(extent_mm: float, spacing_range: tuple[float, float], size: int) -> float:
-    """The voxel size, mm, at which an object of this longest side fills a good part of the crop."""
-    return float(np.clip(extent_mm * _at_size(CROPS_PER_OBJECT, size) / size, *spacing_range))
+def spacing_for(extent_mm: float, spacing_range: tuple[float, float], size: int, clicks: int = 0) -> float:
+    """The voxel size, mm, at which an object of this longest side fills a good part of the crop.
+
+    Args:
+        clicks: that were made before.
+    """
+    ratio = _at_size(LATER_CROPS_PER_OBJECT if clicks >= LATER_FROM else CROPS_PER_OBJECT, size)
+    return float(np.clip(extent_mm * ratio / size, *spacing_range))
+
+
+def finer_ratio(size: int, clicks: int) -> float:
+    """How many times too coarse a crop of an object may be before a finer one is taken.
+
+    Args:
+        clicks: that were made before.
+    """
+    closer = _at_size(LATER_CROPS_PER_OBJECT, size) < _at_size(CROPS_PER_OBJECT, size)
+    return _LATER_FINER_RATIO if closer and clicks >= LATER_FROM else _FINER_RATIO
 
 
 def better_grid(logits: np.ndarray, grid: CropGrid, ras: tuple[float, float, float],
@@ -56,10 +75,15 @@ def better_grid(logits: np.ndarray, grid: CropGrid, ras: tuple[float, float, flo
     return CropGrid.around(centre, spacing, grid.size)
 
 
-def grid_around(points: np.ndarray, spacing_range: tuple[float, float], size: int) -> CropGrid:
-    """A crop that holds all of these points, (N, 3) RAS mm, as far as the coarsest spacing allows."""
+def grid_around(points: np.ndarray, spacing_range: tuple[float, float], size: int, clicks: int = 0) -> CropGrid:
+    """A crop that holds all of these points, (N, 3) RAS mm, as far as the coarsest spacing allows.
+
+    Args:
+        clicks: that were made before.
+    """
     low, high = points.min(axis=0), points.max(axis=0)
-    return CropGrid.around((low + high) / 2, spacing_for(float((high - low).max()), spacing_range, size), size)
+    spacing = spacing_for(float((high - low).max()), spacing_range, size, clicks)
+    return CropGrid.around((low + high) / 2, spacing, size)
 
 
 def cut_faces(mask: np.ndarray, grid: CropGrid, volume: Volume) -> list[CropGrid]:

@@ -17,5 +17,6 @@ def the_scale_of_the_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
     """The phantoms are laid out for this first look, zoom and neighbourhood; the mechanics are what is tested."""
     monkeypatch.setattr(zoom, "FIRST_SPACING_MM", ((64, 1.5), (128, 1.5)))
     monkeypatch.setattr(zoom, "CROPS_PER_OBJECT", ((64, 2.4), (128, 2.4)))
+    monkeypatch.setattr(zoom, "LATER_CROPS_PER_OBJECT", ((64, 2.4), (128, 2.4)))
     monkeypatch.setattr(locality, "NEAR_CELLS", 0.2)
     monkeypatch.setattr(refinement, "_COARSER_RATIO", np.inf)

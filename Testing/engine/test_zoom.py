@@ -9,6 +9,7 @@ from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume
 from MemorizingSAM3DLib.engine.zoom import (
     better_grid,
     cut_faces,
+    finer_ratio,
     first_grid,
     grid_around,
     spacing_for,
@@ -40,6 +41,13 @@ def test_smaller_crops_look_more_coarsely_and_closer_to_the_object():
     assert first_grid(scan_of(400), ORIGIN, (0.5, 6.0), 64).spacing == 3.5
     assert first_grid(scan_of(400), ORIGIN, RANGE, 96).spacing == 3.0  # halfway
     assert spacing_for(64, (0.5, 6.0), 64) == pytest.approx(2.6)
+
+
+def test_small_crops_look_closer_once_some_clicks_were_made():
+    spacings = [spacing_for(64, (0.5, 6.0), 64, clicks) for clicks in (0, 1, 2, 9)]
+    assert spacings == pytest.approx([2.6, 2.6, 1.7, 1.7])
+    assert spacing_for(64, RANGE, SIZE, 9) == spacing_for(64, RANGE, SIZE)
+    assert finer_ratio(64, 2) < finer_ratio(64, 1) == finer_ratio(SIZE, 9)
 
 
 def test_the_first_look_at_a_small_scan_takes_it_all_in():
