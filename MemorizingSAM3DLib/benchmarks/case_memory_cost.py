@@ -22,6 +22,7 @@ from ..engine.recall.calibration import Calibration, CropFacts
 from ..engine.recall.case_recall import CaseRecall
 from ..engine.recall.opening import attention_to
 from ..engine.recall.remembering import case_layout
+from ..engine.recall.surroundings import both_looks
 
 ATTENDED = 10  # remembered cases in the memory that a block attends to
 
@@ -60,7 +61,7 @@ def measure_case_memory(predictor: Predictor, blocks: Sequence[int], neighbours:
         times = [(encode(None), encode(attention)) for _ in range(repeats)]
         plain, attending = (statistics.median(column) for column in zip(*times, strict=True))
         with torch.inference_mode():
-            features = network.encode(crop)
+            features = both_looks(network.encode(crop), network.encode(crop))
         calibration = believing(features)
         recall_ms = {}
         for size in sizes:

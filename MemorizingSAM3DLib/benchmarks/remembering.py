@@ -16,6 +16,7 @@ from ..engine.networks.config import NetworkConfig
 from ..engine.recall.case_recall import CaseRecall
 from ..engine.recall.opening import attention_to
 from ..engine.recall.remembering import case_layout
+from ..engine.recall.surroundings import both_looks
 from .case_memory_cost import ATTENDED, believing, made_memory
 from .clicking import engine_click
 from .contender import Contender, Group, Job, Part, Setting, Wanted
@@ -120,6 +121,7 @@ def first_click(setting: Setting, cases: int, config: NetworkConfig | None = Non
     network, runtime = predictor.network, predictor.runtime
     with torch.inference_mode(), runtime.autocast():
         features = network.encode(an_image(network.config).to(runtime.device))
+        features = both_looks(features, features)
     folder = tempfile.TemporaryDirectory()  # goes with the job
     layout = case_layout(network.config)
     memory = made_memory(Path(folder.name) / "cases", layout, network, cases, np.random.default_rng(0))

@@ -30,6 +30,7 @@ from .networks.sam3d import SAM3D, NativeSAM3D
 from .prompts import Click, Listening
 from .recall.case_attention import CaseAttention
 from .recall.case_recall import CaseRecall, Recollection
+from .recall.surroundings import both_looks, closer_grid
 from .runtime import Runtime, choose_runtime
 from .uploading import uploaded
 
@@ -303,6 +304,17 @@ class Predictor:
         self.encodes += 1
         return features
 
+    def surroundings(self, grid: CropGrid, keep: bool = True) -> ImageFeatures:
+        """What a case memory knows the place by that a crop is centred on, without attention to remembered cases.
+
+        Args:
+            grid: of a first look. keep: whether its encoded crops are kept.
+        """
+        looks = grid, closer_grid(grid, self.spacing_range)
+        if not keep:
+            return both_looks(*(self.encode(one) for one in looks))
+        return self.ladder.run(lambda: both_looks(*(self._features(one, plain=True) for one in looks)))
+
     def logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None,
                memories: Sequence[Interaction] = ()) -> np.ndarray:  # fmt: skip
         """Logits on ``grid.coarser(output_size)``: (m, m, m) float32, positive inside the object.
@@ -352,7 +364,7 @@ class Predictor:
             return None
         recall = self.case_recall
         # It was calibrated, and its cases were described, without attention to other cases.
-        return self.ladder.run(lambda: recall.recollect(self._features(grid, plain=True), click.ras, self._modality))
+        return recall.recollect(self.surroundings(grid), click.ras, self._modality)
 
     def remember(self, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction] = ()) -> tuple[Interaction, ...]:  # fmt: skip

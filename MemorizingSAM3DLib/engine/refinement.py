@@ -23,6 +23,7 @@ MOST_FURTHER_CROPS = 6
 _LOOKS = 3
 _KNOWN_LOGIT = 6.0  # of a mask whose logits are not known: what the network saw in training
 _COARSER_RATIO = 1.25
+_FAR_RATIO = 3.0  # times as coarse to see mask and click together: then the click is looked at where it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,8 @@ class ClickRefiner:
                 if self._suits(grid, click):
                     return grid
         grid = grid_around(np.vstack([corners, click.ras]), predictor.spacing_range, predictor.crop_size, clicked)
-        if self._suits(grid, click):
+        own = grid_around(corners, predictor.spacing_range, predictor.crop_size, clicked)
+        if grid.spacing <= _FAR_RATIO * own.spacing and self._suits(grid, click):
             return grid
         spacing = state.grid.spacing if state.grid is not None else grid.spacing
         return CropGrid(click.ras, spacing, predictor.crop_size)

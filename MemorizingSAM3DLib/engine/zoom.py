@@ -16,6 +16,7 @@ LATER_FROM = 2  # clicks before
 _FINER_RATIO, _LATER_FINER_RATIO = 2.2, 1.35
 REZOOM_RATIO = 1.6  # a spacing off by less is good enough
 MARGIN_VOXELS = 8.0
+_WIDE_CUT = 0.06  # of a face: what is cut there is large, not long
 _BORDER_CELLS = 4  # cells of a face that must be filled before the object counts as cut there
 
 
@@ -61,8 +62,9 @@ def better_grid(logits: np.ndarray, grid: CropGrid, ras: tuple[float, float, flo
     low = np.array([axis.start for axis in box])
     high = np.array([axis.stop for axis in box])
     touching = int((low == 0).sum() + (high == logits.shape[0]).sum())
+    cut_wide = sum(np.take(part, side, axis).mean() > _WIDE_CUT for axis in range(3) for side in (0, -1))
     spacing = spacing_for(float((high - low).max()) * cell_mm, spacing_range, grid.size)
-    if touching >= 3:  # larger than the crop in most directions: step back
+    if cut_wide >= 3:  # larger than the crop in most directions: step back
         spacing = float(np.clip(grid.spacing * REZOOM_RATIO, *spacing_range))
     elif touching:  # long rather than large: further crops follow it at the resolution it has
         return None

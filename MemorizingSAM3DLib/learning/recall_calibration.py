@@ -72,7 +72,7 @@ def calibrate(predictor: Predictor, encoder: str, source: CaseSource, entries: S
             for which, anchor in enumerate(shape.anchors[:_PLACES]):
                 r, a, s = (centre + anchor).tolist()
                 grid = first_grid(volume, (r, a, s), predictor.spacing_range, predictor.crop_size)
-                facts = CropFacts.of(predictor.features(grid))
+                facts = CropFacts.of(predictor.surroundings(grid))
                 places.append(_Place(facts, case.dataset, case.name, case.structures[label], which))
         if progress:
             progress(number, len(entries))

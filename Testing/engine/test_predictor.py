@@ -96,7 +96,7 @@ def test_published_networks_hear_the_newest_click_of_the_crop_only():
 
 def test_published_networks_are_shown_a_millimetre_and_a_half_and_native_ones_a_range():
     assert a_predictor(PUBLISHED_CROP).spacing_range == (1.5, 1.5)
-    assert a_predictor().spacing_range == (0.5, 3.0)
+    assert a_predictor().spacing_range == (0.5, 6.0)  # crops of 64^3
 
 
 def test_what_is_bright_in_the_scan_is_bright_where_the_network_looks():

@@ -20,9 +20,10 @@ from ..networks.sam3d import SAM3D
 from ..resources import resource_path
 from ..weights_file import WeightsFile
 from .descriptor import DESCRIPTOR_SIZE, projected, unit
+from .surroundings import LOOKS, both_looks
 
 SHIPPED = "case_recall_v4.safetensors"
-_FORMAT, _VERSION = "memorizing-sam3d recall calibration", 1
+_FORMAT, _VERSION = "memorizing-sam3d recall calibration", 2
 _LOCAL_SHARE = 0.5  # of the centre's appearance against the crop's layout; 0.8 and 1.2 told structures apart less well
 DIRECTIONS = 128  # that are damped at most
 _MOST_VALUES = 2**22
@@ -33,8 +34,8 @@ class CropFacts(NamedTuple):
     """What a descriptor is made of.
 
     Attributes:
-        layout: (C, g, g, g) float32, the embedding. local: (L,) float32, the skip stem's features at the crop's centre,
-            all levels; L is 0 for networks without one.
+        layout: (2 C, g, g, g) float32, the embeddings of both looks. local: (L,) float32, the skip stem's features at
+            their centre, all levels; L is 0 for networks without one.
     """
 
     layout: np.ndarray
@@ -42,7 +43,7 @@ class CropFacts(NamedTuple):
 
     @classmethod
     def of(cls, features: ImageFeatures) -> CropFacts:
-        """Of an encoded crop, batch 1."""
+        """Of an encoded place (:func:`.surroundings.both_looks`), batch 1."""
         centres = []
         for level in features.skips:
             middle = level.shape[-1] // 2
@@ -54,7 +55,7 @@ class CropFacts(NamedTuple):
 
 def descriptor_size(config: NetworkConfig) -> int:
     """Numbers of a descriptor."""
-    return DESCRIPTOR_SIZE + sum(config.upscale_channels if config.stem_channels else ())
+    return DESCRIPTOR_SIZE + LOOKS * sum(config.upscale_channels if config.stem_channels else ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Calibration:
     on which it was not measured.
 
     Attributes:
-        mean: (C, g, g, g) float32, the mean embedding of clicked crops.
+        mean: (2 C, g, g, g) float32, the mean of :attr:`CropFacts.layout` over clicked places.
         local_mean, local_scale: (L,) float32, mean and standard deviation of :attr:`CropFacts.local`.
         slope, middle: the probability that a remembered place of this cosine is one of the same structure is
             1 / (1 + exp(-slope (cosine - middle))).
@@ -85,7 +86,7 @@ class Calibration:
     damping: np.ndarray | None = None
 
     def describe(self, features: ImageFeatures) -> np.ndarray:
-        """An encoded crop's descriptor, float32 of unit length: its layout, and what is at its centre."""
+        """An encoded place's descriptor, float32 of unit length: its layout, and what is at its centre."""
         return self.describe_facts(CropFacts.of(features))
 
     def describe_facts(self, facts: CropFacts) -> np.ndarray:
@@ -126,7 +127,7 @@ class Calibration:
         """
         file = WeightsFile(path)
         facts = _facts(file)
-        shape = (config.embedding_channels,) + (config.grid,) * 3
+        shape = (LOOKS * config.embedding_channels,) + (config.grid,) * 3
         if math.prod(shape) > _MOST_VALUES:
             raise CheckpointError(f"{path} is for other embeddings.", _REINSTALL)
         local = torch.Size((descriptor_size(config) - DESCRIPTOR_SIZE,))
@@ -163,7 +164,8 @@ def calibration_for(network: SAM3D, encoder: str) -> Calibration:
         return Calibration.load(path, config)
     device = next(network.parameters()).device
     with torch.inference_mode():
-        empty = CropFacts.of(network.encode(torch.zeros(1, 1, *(config.image_size,) * 3, device=device)))
+        features = network.encode(torch.zeros(1, 1, *(config.image_size,) * 3, device=device))
+        empty = CropFacts.of(both_looks(features, features))
     return Calibration(empty.layout, empty.local, np.ones_like(empty.local), 20.0, 0.85)
 
 

@@ -103,7 +103,7 @@ class CaseRecall:
         """What the memory says, or None when it knows nothing like this place.
 
         Args:
-            features: of the crop around the click. ras: the click, RAS mm.
+            features: of the place that is clicked (:meth:`..predictor.Predictor.surroundings`). ras: it, RAS mm.
             modality: of the scan; cases of other modalities are passed over. None: not known.
 
         Raises:

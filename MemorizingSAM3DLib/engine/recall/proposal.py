@@ -95,7 +95,7 @@ class Proposer:
             best += [one for likeness, place in best for one in self._around(likeness, place, step, known, recall)]
             progress(_ON_LATTICE + (1 - _ON_LATTICE) * (number + 1) / _ROUNDS)
         r, a, s = _best(best)[0][1].tolist()
-        found = recall.recollect(self.predictor.features(self._grid((r, a, s)), plain=True), (r, a, s), modality)
+        found = recall.recollect(self.predictor.surroundings(self._grid((r, a, s))), (r, a, s), modality)
         if found is None or same_name(found.structure) != same_name(structure):
             return None
         return Proposal(found.structure, (r, a, s), found.probability)
@@ -119,7 +119,7 @@ class Proposer:
         grid = self._grid((r, a, s))
         if grid not in self._described:
             # Not through the crops that are kept for clicks: there are too many, and none is looked at twice.
-            self._described[grid] = recall.calibration.describe(self.predictor.encode(grid))
+            self._described[grid] = recall.calibration.describe(self.predictor.surroundings(grid, keep=False))
         cosines = np.sort(known @ self._described[grid])[::-1]
         return float(cosines[: recall.neighbours].mean())
 

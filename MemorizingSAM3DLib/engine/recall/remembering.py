@@ -77,7 +77,7 @@ def remember(predictor: Predictor, mask: np.ndarray, structure: str = "", source
 
 def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration,
             layers: Sequence[int] = ()) -> dict[str, np.ndarray]:  # fmt: skip
-    """The arrays of a case, for a predictor that knows the scan; one crop a place is encoded.
+    """The arrays of a case, for a predictor that knows the scan; two crops a place are encoded.
 
     Args:
         mask: (K, J, I) bool on the scan's grid.
@@ -98,12 +98,9 @@ def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration,
     attended: dict[str, np.ndarray] = {}
     if layers:
         recorder = KeyRecorder(tuple(layers))
-        first = predictor.encode(grids[0], recorder)
+        predictor.encode(grids[0], recorder)
         attended = {**recorder.arrays, "features": recorder.described(empty_tokens(predictor.network, min(layers)))}
-    else:
-        first = predictor.features(grids[0], plain=True)
-    others = (predictor.features(grid, plain=True) for grid in grids[1:])
-    described = np.stack([calibration.describe(features) for features in (first, *others)])
+    described = np.stack([calibration.describe(predictor.surroundings(grid)) for grid in grids])
     nothing = ~described.any(axis=1)  # a crop that is empty to the encoder: no direction, no likeness
     described[nothing] = described[0]
     if not described[0].any() or ("features" in attended and not attended["features"].any()):

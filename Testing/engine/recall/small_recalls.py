@@ -63,4 +63,4 @@ def features_of(predictor: Predictor, volume: Volume, ras: tuple[float, float, f
     from MemorizingSAM3DLib.engine.zoom import first_grid
 
     predictor.set_volume(volume)
-    return predictor.features(first_grid(volume, ras, predictor.spacing_range, predictor.crop_size))
+    return predictor.surroundings(first_grid(volume, ras, predictor.spacing_range, predictor.crop_size))

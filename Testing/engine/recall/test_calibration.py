@@ -19,12 +19,18 @@ from MemorizingSAM3DLib.engine.recall.calibration import (
     calibration_for,
     descriptor_size,
 )
+from MemorizingSAM3DLib.engine.recall.surroundings import both_looks
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
 
 
 def a_network(config=SMALL_NATIVE):
     torch.manual_seed(5)
     return build_network(config).eval().requires_grad_(False)
+
+
+def looked(network, image: torch.Tensor):
+    features = network.encode(image)
+    return both_looks(features, features)
 
 
 def an_image(seed: int = 0) -> torch.Tensor:
@@ -34,8 +40,8 @@ def an_image(seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def a_calibration():
     rng = np.random.default_rng(0)
-    config, local = SMALL_NATIVE, sum(SMALL_NATIVE.upscale_channels)
-    mean = rng.normal(size=(config.embedding_channels, *(config.grid,) * 3)).astype(np.float16).astype(np.float32)
+    config, local = SMALL_NATIVE, 2 * sum(SMALL_NATIVE.upscale_channels)
+    mean = rng.normal(size=(2 * config.embedding_channels, *(config.grid,) * 3)).astype(np.float16).astype(np.float32)
     return Calibration(mean, *rng.uniform(1, 2, (2, local)).astype(np.float32), 25.5, 0.625, "cd" * 32)
 
 
@@ -43,7 +49,7 @@ def a_calibration():
 def test_a_descriptor_has_length_one_and_tells_crops_apart(config):
     network = a_network(config)
     calibration = calibration_for(network, encoder_fingerprint(network))
-    first, again, other = (calibration.describe(network.encode(an_image(seed))) for seed in (0, 0, 1))
+    first, again, other = (calibration.describe(looked(network, an_image(seed))) for seed in (0, 0, 1))
     assert first.shape == (descriptor_size(config),)
     assert first @ again == pytest.approx(1, abs=1e-5)
     assert first @ other < 0.99
@@ -68,7 +74,7 @@ def a_damping_one(a_calibration):
 
 
 def test_a_direction_that_says_nothing_of_the_place_is_damped(a_calibration, a_damping_one):
-    features = a_network().encode(an_image())
+    features = looked(a_network(), an_image())
     plain, damped = a_calibration.describe(features), a_damping_one.describe(features)
     before, after = plain @ a_damping_one.directions, damped @ a_damping_one.directions
     assert abs(after[0]) < 1e-3 < abs(before[0])  # taken away whole
