@@ -17,7 +17,7 @@ from .predictor import Predictor
 from .prompts import Click
 from .recall.case_recall import Recollection
 from .recall.kept_recollections import Recollect
-from .zoom import MARGIN_VOXELS, better_grid, cut_faces, finer_ratio, first_grid, grid_around, spacing_for
+from .zoom import LATER_FROM, MARGIN_VOXELS, better_grid, cut_faces, finer_ratio, first_grid, grid_around, spacing_for
 
 MOST_FURTHER_CROPS = 6
 _LOOKS = 3
@@ -124,7 +124,8 @@ class ClickRefiner:
         """A look that starts from what remembered cases say, in the crop that suits what they say."""
         predictor = self.predictor
         known = np.vstack([recollection.extent(), clicks[-1].ras])
-        grid = grid_around(known, predictor.spacing_range, predictor.crop_size)
+        # How large the structure is need not be found out first: as close as after some clicks.
+        grid = grid_around(known, predictor.spacing_range, predictor.crop_size, LATER_FROM)
         return grid, predictor.logits(grid, clicks, recollection.logits(grid.coarser(predictor.output_size)))
 
     def _grid_for(self, state: MaskState, click: Click) -> CropGrid:

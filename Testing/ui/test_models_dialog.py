@@ -17,7 +17,7 @@ from Testing.harness.application.waiting import waitFor
 from Testing.harness.pythonqt.driver import CannotDoThat, clickOn, clickOnCell
 from Testing.harness.pythonqt.looks import cutOffWidgets, grab, tabOrder
 
-TITLES = {SHIPPED: "MemorizingSAM3D, native 3", TURBO: "SAM-Med3D turbo", UNVERIFIED: "FastSAM3D"}
+TITLES = {SHIPPED: "MemorizingSAM3D, native 4", TURBO: "SAM-Med3D turbo", UNVERIFIED: "FastSAM3D"}
 STATE = 4  # the column
 
 

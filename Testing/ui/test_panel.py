@@ -32,7 +32,7 @@ def a_state(request, ui, controller, a_module, a_volume_node):
     controller.setLocked(controller.segmentationNode.GetSegmentation().GetNthSegmentID(0), True)
     controller.startPlacing(True)
     controller.setStatus(
-        model="MemorizingSAM3D, native 3",
+        model="MemorizingSAM3D, native 4",
         device="NVIDIA RTX 6000 Ada Generation (48 GB), bfloat16",
         busy="Encoding the scan",
         progress=0.4,

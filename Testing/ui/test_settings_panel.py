@@ -74,7 +74,7 @@ def test_what_is_chosen_on_the_page_is_set(page_ui):
 
 def test_the_model_that_is_shipped_is_set_as_none_in_particular(page_ui):
     choose(page_ui.modelComboBox, "FastSAM3D")
-    choose(page_ui.modelComboBox, "MemorizingSAM3D, native 3 (comes with the extension)")
+    choose(page_ui.modelComboBox, "MemorizingSAM3D, native 4 (comes with the extension)")
 
     assert chosen().model == ""
 
@@ -111,7 +111,7 @@ def test_a_model_that_is_not_here_says_where_to_get_it(page_ui, a_host):
     assert page_ui.modelStateLabel.visible
     assert page_ui.modelStateLabel.text == "It is not on this computer yet. Press Models to download it."
 
-    choose(page_ui.modelComboBox, "MemorizingSAM3D, native 3 (comes with the extension)")
+    choose(page_ui.modelComboBox, "MemorizingSAM3D, native 4 (comes with the extension)")
     assert not page_ui.modelStateLabel.visible
 
 
@@ -145,7 +145,7 @@ def test_a_choice_in_the_window_of_models_is_shown_on_the_page(page_ui, tmp_path
     assert "There is no file" in page_ui.modelStateLabel.text
 
     settings.forgetModelFile()
-    assert page_ui.modelComboBox.currentText == "MemorizingSAM3D, native 3 (comes with the extension)"
+    assert page_ui.modelComboBox.currentText == "MemorizingSAM3D, native 4 (comes with the extension)"
     assert "mine.safetensors (your file)" not in entries(page_ui.modelComboBox)
     assert chosen() == ModelChoice()
 
@@ -171,7 +171,7 @@ def test_the_size_of_the_downloaded_models_is_measured_on_demand(page_ui, tmp_pa
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0])
-@pytest.mark.parametrize("model", ["SAM-Med3D turbo", "MemorizingSAM3D, native 3 (comes with the extension)"])
+@pytest.mark.parametrize("model", ["SAM-Med3D turbo", "MemorizingSAM3D, native 4 (comes with the extension)"])
 def test_nothing_is_cut_off(a_page, page_ui, a_host, tmp_path, model, scale):
     page_ui.cacheFolderEdit.currentPath = str(a_host.folder)
     choose(page_ui.modelComboBox, model)
