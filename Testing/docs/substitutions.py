@@ -37,6 +37,7 @@ INSTEAD: dict[str, dict[str, str] | None] = {
     "checkpoint download": None,
     "checkpoint convert": None,
     "checkpoint remove": None,
+    "checkpoint pack": None,
     "memory build": {"--model": SMALL_MODEL},
     "memory add": {"--model": SMALL_MODEL},
     "memory info": {},
