@@ -211,7 +211,7 @@ def register_weights(
 
 @group.command()
 def pack(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished training.", exists=True)],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training.")],
     out: Annotated[Path, typer.Argument(help="The file to write.")],
     rounding: Annotated[
         list[str] | None, typer.Option("--levels", help="BEGINNING=N: integers -N..N where names begin so.")
