@@ -21,6 +21,9 @@ DEFAULT_NEIGHBOURS = 5
 # Probability from which the memory is heard at all: on training cases a memory without the clicked structure then cost
 # nothing on average, and one with it gave nearly all that it gave at any limit.
 TRUSTED = 0.45
+# From here on the cases' shapes agree so far that their mean is one. On training cases shapes that agreed less had a
+# Dice of 0.1 to 0.4 with the structure, all others about 0.7: organs lie alike in all patients, tumours do not.
+AGREED = 0.5
 _SHARPNESS = 0.05  # difference of cosines at which a neighbour counts e times less
 _KNOWN = 1e-3  # occupancies are kept this far from 0 and 1: a prior never forbids
 
@@ -63,13 +66,24 @@ class Recollection(NamedTuple):
 
     def extent(self) -> np.ndarray:
         """(2, 3) RAS mm: the corners of the box in which the structure is as likely as not."""
+        grid, p = self._drawn
+        cells = np.argwhere(p >= min(0.5, 0.9 * float(p.max())))
+        return grid.index_to_ras(np.stack([cells.min(axis=0) - 0.5, cells.max(axis=0) + 0.5]))
+
+    @property
+    def agreement(self) -> float:
+        """How far the shapes agree, 0 to 1: the mean occupancy at a place that one of them, drawn by weight, fills."""
+        p = self._drawn[1]
+        return float((p**2).sum() / max(float(p.sum()), 1e-12))
+
+    @property
+    def _drawn(self) -> tuple[CropGrid, np.ndarray]:
+        """All shapes on a grid that holds them, and their occupancy there."""
         centre = np.sum([weight * place for _, place, weight in self.shapes], axis=0)
         widest = max(shape.extent_mm + 2 * float(np.abs(place - centre).max()) for shape, place, _ in self.shapes)
         r, a, s = centre.tolist()
         grid = CropGrid((r, a, s), widest / 48, 48)
-        p = self.occupancy(grid)
-        cells = np.argwhere(p >= min(0.5, 0.9 * float(p.max())))
-        return grid.index_to_ras(np.stack([cells.min(axis=0) - 0.5, cells.max(axis=0) + 0.5]))
+        return grid, self.occupancy(grid)
 
 
 class CaseRecall:
@@ -100,7 +114,7 @@ class CaseRecall:
         return id(self.memory), self.memory.revision, self.neighbours, self.structure, self.unheard
 
     def recollect(self, features: ImageFeatures, ras: Point, modality: str | None = None) -> Recollection | None:
-        """What the memory says, or None when it knows nothing like this place.
+        """What the memory says, or None when it knows nothing like this place, or its cases do not agree on it.
 
         Args:
             features: of the place that is clicked (:meth:`..predictor.Predictor.surroundings`). ras: it, RAS mm.
@@ -126,7 +140,8 @@ class CaseRecall:
             for number, match in enumerate(matches):
                 shape = StructureShape(masks[number], float(cells[number, 0]), anchors[number])
                 shapes.append((shape, np.asarray(ras) - anchors[number, match.anchor], match.weight))
-            return Recollection(name, probability, tuple(shapes), ids)
+            found = Recollection(name, probability, tuple(shapes), ids)
+            return found if found.agreement >= AGREED else None
 
     def matches(self, features: ImageFeatures, modality: str | None = None) -> list[Match]:
         """The remembered places most like the crop's centre, one a case, best first."""

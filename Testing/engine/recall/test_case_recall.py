@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.memory.case_facts import CaseFacts
-from MemorizingSAM3DLib.engine.recall.case_recall import Recollection
+from MemorizingSAM3DLib.engine.recall.case_recall import AGREED, Recollection
 from MemorizingSAM3DLib.engine.recall.structure_shape import StructureShape
 from Testing.engine.phantoms import BRIGHT_HU, DARK_HU, LEFT_HANDED, ball, ct_of, dice, either, ras_of_voxels
 from Testing.engine.recall.small_recalls import a_calibration, a_predictor, features_of, remember_in
@@ -193,3 +193,22 @@ def test_a_prior_never_forbids():
     logits = found.logits(CropGrid((-16.0, 4.0, 0.0), 2.0, 32))
     assert np.isfinite(logits).all() and np.abs(logits).max() < 8
     assert (logits > 0).any() and (logits < 0).any()
+
+
+def test_shapes_that_do_not_agree_are_not_heard(tmp_path, monkeypatch):
+    """Two cases of one name and the same surroundings: a ball beside the place, and one on the other side."""
+    volume, _ = ct_of(either(LEFT, RIGHT), COUNTS, SPACING)
+    ras = ras_of_voxels(volume)
+    predictor = a_predictor(tmp_path)
+    shapes = []
+    for offset in (-14.0, 14.0):
+        mask = ball(10, (offset, 0, 0))(ras)
+        shapes.append((StructureShape.of(volume, mask)[0], np.array([offset, 0.0, 0.0]), 0.5))
+    apart = Recollection("lump", 0.9, tuple(shapes), ("a", "b"))
+    alike = Recollection("lump", 0.9, (shapes[0], (shapes[0][0], shapes[0][1] + 1, 0.5)), ("a", "b"))
+    assert apart.agreement == pytest.approx(0.45, abs=0.06)
+    assert apart.agreement < AGREED < alike.agreement
+    remember_in(predictor, volume, LEFT(ras), "Left Ball")
+    assert asked(predictor, volume, (-16.0, 4.0, 0.0)) is not None
+    monkeypatch.setattr(Recollection, "agreement", 0.9 * AGREED)
+    assert asked(predictor, volume, (-16.0, 4.0, 0.0)) is None
