@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.memory.case_facts import CaseFacts
-from MemorizingSAM3DLib.engine.recall.case_recall import AGREED, Recollection
+from MemorizingSAM3DLib.engine.recall.case_recall import AGREED, TRUSTED_APART, Recollection
 from MemorizingSAM3DLib.engine.recall.structure_shape import StructureShape
 from Testing.engine.phantoms import BRIGHT_HU, DARK_HU, LEFT_HANDED, ball, ct_of, dice, either, ras_of_voxels
 from Testing.engine.recall.small_recalls import a_calibration, a_predictor, features_of, remember_in
@@ -195,11 +197,11 @@ def test_a_prior_never_forbids():
     assert (logits > 0).any() and (logits < 0).any()
 
 
-def test_shapes_that_do_not_agree_are_not_heard(tmp_path, monkeypatch):
+def test_cases_whose_shapes_do_not_agree_have_to_be_more_alike_to_be_heard(tmp_path, monkeypatch):
     """Two cases of one name and the same surroundings: a ball beside the place, and one on the other side."""
     volume, _ = ct_of(either(LEFT, RIGHT), COUNTS, SPACING)
     ras = ras_of_voxels(volume)
-    predictor = a_predictor(tmp_path)
+    predictor = a_predictor(tmp_path, middle=0.99)  # what is the same is the same structure at 0.6
     shapes = []
     for offset in (-14.0, 14.0):
         mask = ball(10, (offset, 0, 0))(ras)
@@ -212,3 +214,6 @@ def test_shapes_that_do_not_agree_are_not_heard(tmp_path, monkeypatch):
     assert asked(predictor, volume, (-16.0, 4.0, 0.0)) is not None
     monkeypatch.setattr(Recollection, "agreement", 0.9 * AGREED)
     assert asked(predictor, volume, (-16.0, 4.0, 0.0)) is None
+    certain = replace(predictor.case_recall.calibration, middle=0.6)
+    monkeypatch.setattr(predictor.case_recall, "calibration", certain)
+    assert asked(predictor, volume, (-16.0, 4.0, 0.0)).probability >= TRUSTED_APART
