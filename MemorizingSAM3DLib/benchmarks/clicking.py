@@ -102,20 +102,22 @@ def engine_group(setting: Setting) -> Group:
 
 
 def engine_click(setting: Setting, remembered: int | None = None, reencode: bool = False, clicks: int = CLICKS,
-                 precision: Precision = "auto") -> Job:  # fmt: skip
+                 precision: Precision = "auto", pause: bool = False) -> Job:  # fmt: skip
     """Logits of the organ's crop, pasted into its box; with an interaction memory, the click is remembered, too.
 
-    The newest click is another one each time, as it is when a user clicks: it has to be drawn.
+    The newest click is another one each time, as it is when a user clicks: it has to be drawn, and what is remembered
+    of the one before it was not heard yet.
 
     Args:
         remembered: clicks that are heard. clicks: how many were made in all.
+        pause: whether the user looks at the mask before the next click, while the panel looks ahead; not timed.
     """
     predictor = predictor_of(setting, remembered=remembered, reencode=reencode, precision=precision)
     volume = a_volume()
     predictor.set_volume(volume)
     grid, box = organ_crop(predictor), organ_box(volume)
     asked = [click for click in some_clicks(clicks) if grid.contains(click.ras)]
-    memories: Any = ()
+    memories: tuple[Any, ...] = ()
     previous = predictor.logits(grid, asked[:1], None)
     for click in some_clicks(remembered or 0, seed=2):
         memories = predictor.remember(grid, click, previous, memories)
@@ -123,15 +125,17 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
     last = asked.pop()
     r, a, s = last.ras
     places = cycle([last, Click((r + 1.0, a, s), last.positive)])
+    older = memories[:-1]
 
     def run() -> np.ndarray:
+        nonlocal memories
         newest = next(places)
         logits = predictor.logits(grid, [*asked, newest], previous, memories)
         if remembered is not None:
-            predictor.remember(grid, newest, logits, memories)
+            memories = predictor.remember(grid, newest, logits, older)
         return paste_signs(logits, grid, volume, box, refined=True, device=predictor.runtime.device)[1]
 
-    return Job(run)
+    return Job(run, prepare=(lambda: predictor.condition_ahead(grid, memories)) if pause else None)
 
 
 def published_click(setting: Setting, size: Size, config: NetworkConfig | None = None) -> Job:

@@ -74,7 +74,14 @@ def click_group(setting: Setting) -> Group:
     without = "without interaction memory"
     contenders = [Contender(without, engine_click)]
     contenders += [Contender(f"{n} remembered clicks", engine_click, {"remembered": n}) for n in REMEMBERED]
-    remark = "Logits, memory and the mask on the scan's grid; the click itself is remembered, too."
+    contenders += [
+        Contender(f"{n} remembered clicks, after a pause", engine_click, {"remembered": n, "pause": True})
+        for n in REMEMBERED
+    ]
+    remark = (
+        "Logits, memory and the mask on the scan's grid; the click itself is remembered, too. In a pause the panel "
+        "conditions the crop on what is remembered so far."
+    )
     return Group("A click in the engine, with remembered clicks", contenders, without, remark=remark)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,8 +36,14 @@ def train_memory(
     kinds: Annotated[str, typer.Option(help="Memories of clicks (sparse), of masks (dense), or both.")] = "both",
     bank_size: Annotated[int, typer.Option(min=1, max=256, help="Memories that are kept, the newest ones.")] = 60,
     window: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 4,
+    stay: Annotated[
+        int, typer.Option(min=1, max=50, help="Steps in a row, a window each, that go on with the same crops.")
+    ] = 1,
     longest: Annotated[int, typer.Option(min=2, max=500, help="The last click that is trained.")] = 150,
     freeze_decoder: Annotated[bool, typer.Option("--freeze-decoder", help="Train the memory attention alone.")] = False,
+    freeze_transformer: Annotated[
+        bool, typer.Option("--freeze-transformer", help="Of the decoder, tune the upscaling alone: a smaller file.")
+    ] = False,
     from_first_click: Annotated[
         bool, typer.Option("--from-first-click", help="First clicks, too, are decoded by the tuned decoder.")
     ] = False,
@@ -77,6 +84,7 @@ def train_memory(
     """
     import torch
 
+    from ..learning.batches import RepeatedBatches
     from ..learning.memory_objective import MemoryObjective, MemoryOptions
     from ..learning.remembering import RememberingSAM3D
     from ..learning.training import TrainingOptions
@@ -93,7 +101,7 @@ def train_memory(
     )
 
     check_crops(crops)
-    _check(kinds, without_memory, freeze_decoder, window, longest)
+    _check(kinds, without_memory, freeze_decoder, window * stay, longest)
     data = Data(
         manifest, datasets.split(",") if datasets else None, include_nc, synthetic, crops, workers, cache, seed, cases
     )  # fmt: skip
@@ -101,6 +109,8 @@ def train_memory(
     sam3d.image_encoder.requires_grad_(False)
     if freeze_decoder:
         sam3d.requires_grad_(False)
+    if freeze_transformer:
+        sam3d.mask_decoder.transformer.requires_grad_(False)
     torch.manual_seed(seed)
     network = RememberingSAM3D(sam3d, None if without_memory else _attention(sam3d, kinds, bank_size))
     options = TrainingOptions(
@@ -112,28 +122,29 @@ def train_memory(
         network.to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         on_gpu = processes.device.type == "cuda"
         clicked = MemoryOptions(
-            bank_size=bank_size, window=window, longest=longest, from_first_click=from_first_click,
+            bank_size=bank_size, window=window, longest=longest, from_first_click=from_first_click, stay=stay,
             as_session=not (on_gpu or bare), on_device=on_gpu,
         )  # fmt: skip
         facts = {
             "from": origin, "memory": None if without_memory else kinds, "bank_size": bank_size, "window": window,
-            "longest": longest, "decoder_frozen": freeze_decoder,
-            "from_first_click": from_first_click or without_memory, "datasets": sorted({c.dataset for c in chosen}),
-            "cases": len(chosen), "synthetic_share": synthetic if chosen else 1.0, "seed": seed,
+            "longest": longest, "stay": stay, "decoder_frozen": freeze_decoder,
+            "transformer_frozen": freeze_transformer, "from_first_click": from_first_click or without_memory,
+            "datasets": sorted({c.dataset for c in chosen}), "cases": len(chosen),
+            "synthetic_share": synthetic if chosen else 1.0, "seed": seed,
         }  # fmt: skip
-        source = batch_source(data, chosen, sam3d.config, batch, processes)
+        source = RepeatedBatches(batch_source(data, chosen, sam3d.config, batch, processes), stay)
         objective = MemoryObjective(network, clicked, seed)
-        write = _write_model if without_memory else _write_memory
+        write = _write_model if without_memory else partial(_write_memory, start)
         run_training(objective, source, options, Run(out, processes, console, progress, minutes, facts), write)
 
 
-def _check(kinds: str, without_memory: bool, freeze_decoder: bool, window: int, longest: int) -> None:
+def _check(kinds: str, without_memory: bool, freeze_decoder: bool, clicks: int, longest: int) -> None:
     if kinds not in _KINDS:
         raise typer.BadParameter(f"{kinds} is none of {', '.join(_KINDS)}.", param_hint="--kinds")
     if without_memory and freeze_decoder:
         raise typer.BadParameter("With --without-memory nothing is left to train.", param_hint="--freeze-decoder")
-    if window > longest:
-        raise typer.BadParameter("It is at most --longest.", param_hint="--window")
+    if clicks > longest:
+        raise typer.BadParameter("Times --stay, it is at most --longest.", param_hint="--window")
 
 
 def _attention(sam3d: NativeSAM3D, kinds: str, bank_size: int) -> MemoryAttention:
@@ -146,10 +157,11 @@ def _attention(sam3d: NativeSAM3D, kinds: str, bank_size: int) -> MemoryAttentio
     )
 
 
-def _write_memory(state: Path, facts: dict[str, Any], folder: Path) -> Path:
+def _write_memory(start: str, state: Path, facts: dict[str, Any], folder: Path) -> Path:
     """The averaged memory attention, and the prompt encoder and the decoder if they were tuned along."""
     from ..engine.memory.interaction_weights import InteractionMemory, save_interaction_memory
     from ..learning.run_state import averaged_remembering
+    from .training_runs import native_start
 
     network = averaged_remembering(state)
     assert network.attention is not None
@@ -157,7 +169,8 @@ def _write_memory(state: Path, facts: dict[str, Any], folder: Path) -> Path:
     prompts, decoder = (None, None) if facts["decoder_frozen"] else (part.state_dict() for part in parts)
     memory = InteractionMemory(network.attention, prompts, decoder, facts, facts["from_first_click"])
     path = folder / "interaction_memory.safetensors"
-    save_interaction_memory(path, memory, network.sam3d)
+    # Bound to the network that was begun with: that is the one it will be given to.
+    save_interaction_memory(path, memory, native_start(start)[0])
     return path
 
 

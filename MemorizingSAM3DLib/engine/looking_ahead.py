@@ -1,4 +1,4 @@
-"""Crops that the next click is likely to need, encoded while the user looks at what the last one gave."""
+"""What the next click is likely to need, computed while the user looks at what the last one gave."""
 
 from __future__ import annotations
 
@@ -46,10 +46,13 @@ def likely_grids(predictor: Predictor, state: MaskState) -> list[CropGrid]:
     return list(dict.fromkeys(found))
 
 
-def look_ahead(predictor: Predictor, state: MaskState, token: CancelToken) -> int:
+def look_ahead(predictor: Predictor, state: MaskState, token: CancelToken, encode: bool = True) -> int:
     """Encodes likely crops as far as the predictor has room for more: none that is kept goes for one that may be used.
 
-    Nothing once memory ran out.
+    Then the likeliest that is encoded is conditioned on the past interactions. Nothing once memory ran out.
+
+    Args:
+        encode: whether crops are encoded, see :func:`pays`; conditioning one takes a twentieth of the time.
 
     Returns:
         how many were encoded.
@@ -59,8 +62,11 @@ def look_ahead(predictor: Predictor, state: MaskState, token: CancelToken) -> in
     """
     before = predictor.encodes
     with predictor.interruptible(token):
-        for grid in likely_grids(predictor, state):
+        grids = likely_grids(predictor, state)
+        for grid in grids if encode else ():
             if not predictor.has_room or predictor.ladder.taken:
                 break
             predictor.features(grid)
+        if not predictor.ladder.taken:
+            any(predictor.condition_ahead(grid, state.interactions) for grid in grids)
     return predictor.encodes - before

@@ -203,7 +203,7 @@ class Predictor:
 
     def _forget_bank(self) -> None:
         if self._interactions is not None:
-            self._interactions.bank.clear()
+            self._interactions.forget()
         self._forget_bank_graphs()
 
     def _forget_bank_graphs(self) -> None:
@@ -274,7 +274,7 @@ class Predictor:
         guest = None if plain else self.case_attention
         if guest is not None:
             guest.refresh()
-        key = grid, None if guest is None else guest.settings
+        key = self._key(grid, guest)
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
@@ -284,6 +284,26 @@ class Predictor:
             while len(self._cache) > self.embeddings:
                 self._cache.popitem(last=False)
         return features
+
+    def condition_ahead(self, grid: CropGrid, memories: Sequence[Interaction]) -> bool:
+        """Conditions a crop on what is remembered before a click asks for it, if the crop is encoded already.
+
+        Returns:
+            Whether it did: not without memories, nor where graphs are replayed, which takes no time.
+        """
+        interactions, key = self._interactions, self._key(grid, self.case_attention)
+        if interactions is None or not (self._remembering and memories) or self.graphs is not None:
+            return False
+        if key not in self._cache:
+            return False
+        features = self._cache[key]
+        with torch.inference_mode(), self.runtime.autocast():
+            self.ladder.run(lambda: interactions.prepare(features, grid, memories))
+        return True
+
+    @staticmethod
+    def _key(grid: CropGrid, guest: CaseAttention | None) -> Hashable:
+        return grid, None if guest is None else guest.settings
 
     def encode(self, grid: CropGrid, guest: AttentionGuest | None = None) -> ImageFeatures:
         """The crop, encoded anew and not kept; a guest takes part in the encoder's attention."""

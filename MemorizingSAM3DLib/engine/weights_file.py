@@ -74,6 +74,10 @@ class WeightsFile:
         sizes = (torch.Size(stored.shape).numel() for name, stored in self._stored.items() if name not in self._scales)
         return sum(sizes)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor of this name."""
+        return name in self._stored and name not in self._scales
+
     def read(self, expected: Mapping[str, torch.Size]) -> dict[str, Tensor]:
         """Every tensor, as float32.
 

@@ -68,6 +68,27 @@ class LoadedBatches:
             yield Batch(images, targets, tuple(of_step))
 
 
+class RepeatedBatches:
+    """Each batch of a source for several steps in a row, the very same object.
+
+    Args:
+        times: steps that a batch serves for.
+    """
+
+    def __init__(self, source: BatchSource, times: int) -> None:
+        self.source, self.times = source, times
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.source.sizes
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        first = start // self.times
+        for group, batch in enumerate(self.source.batches(first, -(-stop // self.times)), first):
+            for _ in range(max(start, group * self.times), min(stop, (group + 1) * self.times)):
+                yield batch
+
+
 class _Fault(NamedTuple):
     """A user's error on its way out of a worker process, where an exception would become a traceback."""
 

@@ -40,6 +40,8 @@ class MemoryOptions:
         from_first_click: the first click, which remembers nothing, is decoded by what is trained, too; else by the
             network as it was before. Without memory it always is by what is trained.
         memory_factor: the memory attention's learning rate, times that of prompt encoder and decoder (MAIS: 10).
+        stay: steps in a row that go on with the same crops, a window each, so that fewer clicks are made without
+            gradients. A training that was stopped among them clicks the sequence again with the weights it has by then.
         as_session: the mask that goes on is what the session would keep of the network's; else all of it.
         on_device: clicks are simulated by the approximate rule on the batch's device.
     """
@@ -50,12 +52,13 @@ class MemoryOptions:
     from_start: float = 0.25
     from_first_click: bool = False
     memory_factor: float = 10.0
+    stay: int = 1
     as_session: bool = True
     on_device: bool = False
 
     def clicks_before(self, rng: np.random.Generator) -> int:
         """How many clicks without gradients a step begins with; most often few."""
-        most, chances = self.longest - self.window, rng.random(2).tolist()
+        most, chances = self.longest - self.window * self.stay, rng.random(2).tolist()
         if most < 1 or chances[0] < self.from_start:
             return 0
         return min(most, int((most + 1) ** chances[1]))
@@ -81,25 +84,35 @@ class MemoryObjective(Objective):
         untrained = network.attention is not None and not options.from_first_click
         self.plain = copy.deepcopy(network.sam3d).requires_grad_(False) if untrained else None
         self.loss = SoftDice()
+        self._going_on: tuple[int, ClickSequence] | None = None  # the turn that its next window is for
 
     def rate_factor(self, name: str) -> float:
         return self.options.memory_factor if name.startswith("attention.") else 1.0
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         options, targets = self.options, batch.targets
-        before = options.clicks_before(np.random.default_rng([self.seed, _OF_STEP, step]))
-        with torch.no_grad():
-            sequence = ClickSequence(self.network, batch, options, self.seed, self.plain)
-            for _ in range(before):
-                sequence.click()
+        group, turn = divmod(step, options.stay)
+        before = options.clicks_before(np.random.default_rng([self.seed, _OF_STEP, group])) + turn * options.window
+        sequence = self._sequence(batch, step, before)
         sequence.project_again()
         usable = (sequence.truth.flatten(1).sum(1) >= LEAST_CELLS).float()
         loss, dice = torch.zeros((), device=targets.device), []
         for number in range(options.window):
-            logits = sequence.click(remember=number + 1 < options.window)
+            logits = sequence.click(remember=turn + 1 < options.stay or number + 1 < options.window)
             loss = loss + self.loss(logits, targets, usable) / options.window
             dice.append(mean_dice(logits, targets))
+        self._going_on = (step + 1, sequence) if turn + 1 < options.stay else None
         return loss, torch.stack([dice[0].new_tensor(before), dice[0], dice[-1]])
+
+    def _sequence(self, batch: Batch, step: int, before: int) -> ClickSequence:
+        """The batch after so many clicks without gradients: the last step's, where that went on with it."""
+        if self._going_on is not None and self._going_on[0] == step and self._going_on[1].batch is batch:
+            return self._going_on[1]
+        with torch.no_grad():
+            sequence = ClickSequence(self.network, batch, self.options, self.seed, self.plain)
+            for _ in range(before):
+                sequence.click()
+        return sequence
 
 
 class ClickSequence:
@@ -157,6 +170,7 @@ class ClickSequence:
         """What is remembered so far becomes constants, projected with gradients."""
         if self._memories:
             assert self.network.attention is not None
+            self._memories = [Memory(*(part.detach() for part in memory)) for memory in self._memories]
             self._projected = projected(self.network.attention, self._memories)
 
     def _stack(self) -> MemoryStack | None:

@@ -186,18 +186,16 @@ class Inference:
         return self.worker.submit(run, delivered, "Segmenting")
 
     def _lookAhead(self, prompts: Prompts, scan: ScanInput | None) -> None:
-        """Encodes what the next click will need, if nothing else is asked for meanwhile."""
+        """Computes what the next click will need, if nothing else is asked for meanwhile."""
         from MemorizingSAM3DLib.engine.looking_ahead import look_ahead, pays
 
         def run(job: Job) -> None:
             replay = self._replay
             if replay is not None and scan is self._scan:
-                look_ahead(replay.predictor, replay.state_of(prompts), job.token)
+                encode = self.lookAhead or pays(replay.predictor.runtime)
+                look_ahead(replay.predictor, replay.state_of(prompts), job.token, encode)
 
-        ahead = self.lookAhead
-        if ahead is None:
-            ahead = self.loaded is not None and pays(self.loaded.predictor.runtime)
-        if ahead:
+        if self.lookAhead or (self.lookAhead is None and self.loaded is not None):
             self.worker.run_ahead(run)
 
     def close(self) -> None:

@@ -24,9 +24,15 @@ def test_clicks_are_the_centre_then_outside_and_inside_in_turn(a_small_hospital)
     assert organ_box(volume).shape == pytest.approx(2 * np.array(ORGAN_RADII_MM[::-1]) / volume.spacing[::-1], abs=3)
 
 
-@pytest.mark.parametrize("options", [{}, {"remembered": 2}, {"reencode": True}, {"clicks": 40}], ids=str)
+CLICKED: list[dict] = [{}, {"remembered": 2}, {"reencode": True}, {"clicks": 40}, {"remembered": 2, "pause": True}]
+
+
+@pytest.mark.parametrize("options", CLICKED, ids=str)
 def test_a_click_in_the_engine_gives_the_mask_in_the_organs_box(a_small_setting, a_small_hospital, options):
-    mask = clicking.engine_click(a_small_setting, **options).run()
+    job = clicking.engine_click(a_small_setting, **options)
+    if job.prepare:
+        job.prepare()
+    mask = job.run()
     assert mask.dtype == bool and mask.shape == organ_box(a_volume()).shape
 
 

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from MemorizingSAM3DLib.engine.checkpoints import load, save_native
-from MemorizingSAM3DLib.engine.memory.interaction_weights import load_interaction_memory
+from MemorizingSAM3DLib.engine.memory.interaction_weights import (
+    load_default_interaction_memory,
+    load_interaction_memory,
+)
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.learning.training_log import read_log
 from Testing.cli.test_train import QUICK, run
@@ -40,8 +43,9 @@ def test_train_memory_writes_the_memory_with_its_decoder_and_how_it_was_made(tmp
     facts = dict(memory.facts)
     assert facts.pop("from")["training"] == {"steps": 9} and facts.pop("hours") >= 0
     assert facts == {
-        "steps": 2, "batch": 2, "memory": "both", "bank_size": 5, "window": 2, "longest": 6, "decoder_frozen": False,
-        "from_first_click": False, "datasets": ["one"], "cases": 2, "synthetic_share": 0.0, "seed": 3,
+        "steps": 2, "batch": 2, "memory": "both", "bank_size": 5, "window": 2, "longest": 6, "stay": 1,
+        "decoder_frozen": False, "transformer_frozen": False, "from_first_click": False, "datasets": ["one"],
+        "cases": 2, "synthetic_share": 0.0, "seed": 3,
     }  # fmt: skip
     tuned, own = memory.mask_decoder, network.mask_decoder.state_dict()
     assert any(not torch.equal(tuned[name], value) for name, value in own.items())
@@ -83,6 +87,7 @@ def test_a_frozen_decoder_is_not_written(tmp_path, a_start, train_memory):
         (("--kinds", "some"), 2, "both, sparse, dense"),
         (("--without-memory", "--freeze-decoder"), 2, "nothing is left to train"),
         (("--window", 9), 2, "--longest"),
+        (("--window", 2, "--stay", 4), 2, "--longest"),
         (("--cases", "120%"), 1, "no amount of cases"),
         (("--cases", "few"), 1, "no amount of cases"),
     ],
@@ -90,3 +95,20 @@ def test_a_frozen_decoder_is_not_written(tmp_path, a_start, train_memory):
 def test_what_cannot_be_trained_is_said(train_memory, arguments, code, words):
     result = train_memory("--steps", 1, *arguments)
     assert result.exit_code == code and words in result.output, result.output
+
+
+def test_a_frozen_transformer_stays_and_the_upscaling_is_tuned(tmp_path, a_start, train_memory):
+    result = train_memory("--steps", 3, "--freeze-transformer", "--stay", 3)
+    assert result.exit_code == 0, result.output
+    network = load(a_start).network
+    memory = load_interaction_memory(tmp_path / "run" / "interaction_memory.safetensors", network)
+    assert memory.facts["transformer_frozen"] and memory.facts["stay"] == 3
+    own = network.mask_decoder.state_dict()
+    changed = {name for name, value in memory.mask_decoder.items() if not torch.equal(value, own[name])}
+    assert changed and not any(name.startswith("transformer.") for name in changed)
+
+
+def test_what_was_trained_is_the_default_of_the_model_that_was_begun_with(tmp_path, a_start, train_memory):
+    assert train_memory("--steps", 1).exit_code == 0
+    (tmp_path / "run" / "interaction_memory.safetensors").rename(tmp_path / "run" / "interaction_memory_1.safetensors")
+    assert load_default_interaction_memory(load(a_start).network, tmp_path / "run") is not None

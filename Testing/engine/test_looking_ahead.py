@@ -18,6 +18,7 @@ from MemorizingSAM3DLib.engine.replay import Replay
 from MemorizingSAM3DLib.engine.runtime import Runtime, choose_runtime
 from MemorizingSAM3DLib.engine.worker import Worker
 from Testing.engine.click_networks import BrightnessNetwork
+from Testing.engine.memory.small_memories import a_memory, a_network
 from Testing.engine.phantoms import ball, ct_of
 
 SCAN = ct_of(ball(12), (40, 38, 36), 2.0)[0]
@@ -177,3 +178,30 @@ def test_on_the_worker_a_click_that_comes_meanwhile_gives_the_mask_it_gives_with
     a_worker.submit(lambda job: replay.mask_of(second), lambda outcome: masks.append(outcome.value))
     settle(a_worker)
     assert (masks[0].bits, masks[0].box) == (plain.mask_of(second).bits, plain.mask_of(second).box)
+
+
+def test_the_likeliest_crop_is_conditioned_on_past_clicks_and_the_next_mask_stays_what_it_is():
+    network = a_network()
+    replays = [
+        Replay(Predictor(network, choose_runtime("cpu"), interaction_memory=a_memory(network)), SCAN) for _ in range(2)
+    ]
+    masks = []
+    for ahead, replay in zip((True, False), replays, strict=True):
+        prompts = CLICKS
+        for place in ((2.0, 2.0, 2.0), (-3.0, 4.0, 1.0), (6.0, 0.0, 0.0)):
+            state = replay.state_of(prompts)
+            if ahead:
+                assert look_ahead(replay.predictor, state, CancelToken(), encode=False) == 0
+                assert replay.predictor._interactions._prepared[1] == state.interactions
+            prompts = Prompts(0, (*prompts.clicks, Click(place)))
+        masks.append(replay.mask_of(prompts))
+    assert (masks[0].bits, masks[0].box) == (masks[1].bits, masks[1].box)
+
+
+def test_a_memory_that_is_off_prepares_nothing():
+    network = a_network()
+    replay = Replay(Predictor(network, choose_runtime("cpu"), interaction_memory=a_memory(network)), SCAN)
+    state = replay.state_of(CLICKS)
+    replay.predictor.set_interaction_memory(False)
+    look_ahead(replay.predictor, state, CancelToken(), encode=False)
+    assert replay.predictor._interactions._prepared is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from MemorizingSAM3DLib.learning.batches import LoadedBatches
+from MemorizingSAM3DLib.learning.batches import LoadedBatches, RepeatedBatches
 from MemorizingSAM3DLib.learning.cases import Case
 from MemorizingSAM3DLib.learning.distributed import Processes
 from MemorizingSAM3DLib.learning.manifest import DataError
@@ -49,3 +49,15 @@ def test_scans_with_nothing_to_click_are_told_also_by_worker_processes(workers):
     stream = SampleStream([speck], 0, 0.0, size=32, output_size=16)
     with pytest.raises(DataError, match="had no target that can be clicked"):
         next(LoadedBatches(stream, 2, ALONE, workers).batches(0, 1))
+
+
+def test_a_batch_serves_for_several_steps_wherever_a_training_goes_on():
+    plain = LoadedBatches(a_stream(), 2, ALONE)
+    repeated = RepeatedBatches(LoadedBatches(a_stream(), 2, ALONE), 3)
+    assert repeated.sizes == plain.sizes
+    whole, rest = list(repeated.batches(0, 7)), list(repeated.batches(4, 7))
+    assert [batch.numbers for batch in whole] == [(0, 1)] * 3 + [(2, 3)] * 3 + [(4, 5)]
+    assert whole[0] is whole[1] is whole[2] is not whole[3]
+    assert [batch.numbers for batch in rest] == [batch.numbers for batch in whole[4:]]
+    assert rest[0] is rest[1]
+    assert list(repeated.batches(3, 3)) == []

@@ -188,3 +188,36 @@ def test_on_a_device_clicks_follow_from_the_seed_alone():
     options = replace(SEQUENCES, on_device=True, as_session=False)
     one, other = (MemoryObjective(a_remembering_network(), options, 3)(a_batch(0, 1), 4)[0] for _ in range(2))
     assert torch.equal(one, other)
+
+
+def test_steps_that_stay_with_their_crops_go_on_with_the_sequence():
+    network, batch = a_remembering_network(), a_batch(0, 1)
+    objective = MemoryObjective(network, MemoryOptions(bank_size=9, window=2, longest=8, stay=3, from_start=1.0), 0)
+    before, sequences = [], []
+    for step in range(4):
+        loss, figures = objective(batch, step)
+        loss.backward()
+        before.append(int(figures[0]))
+        sequences.append(None if objective._going_on is None else objective._going_on[1])
+    assert before == [0, 2, 4, 0]
+    assert sequences[0] is sequences[1] is not None and sequences[2] is None and sequences[3] is not sequences[0]
+    assert len(sequences[0]._memories) == 5  # what the last click leaves nobody hears
+    assert clicks_of(sequences[0])[0].shape[1] == 6
+
+
+def test_where_a_sequence_was_lost_its_clicks_are_made_again():
+    network, batch = a_remembering_network(), a_batch(0, 1)
+    options = MemoryOptions(bank_size=9, window=2, longest=8, stay=3, from_start=1.0)
+    going, stopped = (MemoryObjective(network, options, 0) for _ in range(2))
+    with torch.no_grad():  # the weights stay
+        going(batch, 0)
+        expected, found = going(batch, 1), stopped(batch, 1)
+    assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
+
+
+def test_another_batch_is_no_reason_to_go_on():
+    objective = MemoryObjective(a_remembering_network(), MemoryOptions(window=2, longest=8, stay=2), 0)
+    first, second = a_batch(0), a_batch(0)
+    objective(first, 0)
+    assert objective._going_on[1].batch is first
+    assert objective._sequence(second, 1, 0).batch is second

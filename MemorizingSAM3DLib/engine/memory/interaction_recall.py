@@ -39,6 +39,7 @@ class InteractionRecall:
         self.network = memory.decoding_network(network).to(runtime.device)
         self.attention = memory.attention.eval().requires_grad_(False).to(runtime.device)
         self._half = False
+        self._prepared: tuple[ImageFeatures, tuple[Interaction, ...], ImageFeatures] | None = None
         for parameter in [*self.network.parameters(), *self.attention.parameters()]:
             if parameter.ndim == 5:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
@@ -55,6 +56,12 @@ class InteractionRecall:
             ValueError: it is not 1 to 256.
         """
         self.bank = InteractionBank(self.attention, self.network.prompt_encoder, size, self._half)
+        self._prepared = None
+
+    def forget(self) -> None:
+        """Forgets all that is kept of interactions."""
+        self.bank.clear()
+        self._prepared = None
 
     def halve(self) -> bool:
         """Keeps what is remembered in float16 from now on, the bank's keys and values too.
@@ -93,7 +100,17 @@ class InteractionRecall:
         if graphs is not None:
             stack = self.bank.load_padded(memories, grid)
             return self.network, graphs.condition(self.network, self.attention, features, stack)
+        if self._prepared is not None and self._prepared[0] is features and self._prepared[1] == tuple(memories):
+            return self.network, self._prepared[2]
         return self.network, conditioned(self.network, self.attention, features, self.bank.load(memories, grid))
+
+    def prepare(self, features: ImageFeatures, grid: CropGrid, memories: Sequence[Interaction]) -> None:
+        """Conditions a crop's features before the click that will need them: what is remembered is known by then.
+
+        The last ones are kept, for :meth:`heard` of the same crop and memories, which then takes no time.
+        """
+        if memories:
+            self._prepared = features, tuple(memories), self.heard(features, grid, memories)[1]
 
     def remember(self, features: ImageFeatures, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction]) -> tuple[Interaction, ...]:  # fmt: skip

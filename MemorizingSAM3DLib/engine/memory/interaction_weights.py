@@ -24,6 +24,7 @@ FORMAT_VERSION = 1
 SHIPPED_FILES = "interaction_memory_*.safetensors"
 _ATTENTION = "memory_attention"
 _REPLACEABLE = ("prompt_encoder", "mask_decoder")
+_WORTH_LEAVING_OUT = 4096  # numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +87,15 @@ class InteractionMemory:
         return other.eval().requires_grad_(False)
 
 
-def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3D,
-                            precision: Precision = "float16") -> None:  # fmt: skip
+def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3D, precision: Precision = "float16",
+                            levels: Mapping[str, int] | None = None) -> None:  # fmt: skip
     """Writes an interaction memory, bound to the image encoder of a network. A file that was there survives a failure.
 
+    Of prompt encoder and mask decoder, large tensors that are the network's own are left out.
+
     Args:
-        path: the target, ``.safetensors``. network: the one it was trained with.
-        precision: ``float32``, ``float16`` or ``int8``.
+        path: the target, ``.safetensors``. network: the one that its training began with.
+        precision: ``float32``, ``float16`` or ``int8``. levels: of ``int8``, see :func:`.weights_file.write_weights`.
 
     Raises:
         OutputError: it cannot be written there. CheckpointError: the weights are not finite, or do not fit the network.
@@ -101,6 +104,8 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     parts = {_ATTENTION: memory.attention.state_dict()}
     parts |= {part: state for part in _REPLACEABLE if (state := getattr(memory, part)) is not None}
     tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+    own = {name: one.cpu() for name, one in network.state_dict().items() if one.numel() >= _WORTH_LEAVING_OUT}
+    tensors = {name: one for name, one in tensors.items() if name not in own or not torch.equal(one.cpu(), own[name])}
     transposed = {
         f"{name}.weight": 1 for name, module in network.named_modules() if isinstance(module, nn.ConvTranspose3d)
     }
@@ -110,7 +115,7 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     metadata = {key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in texts.items()}
     metadata |= {"format": FORMAT, "format_version": str(FORMAT_VERSION), "precision": precision}
     metadata |= {"encoder": encoder_fingerprint(network), "decoder": _decoder_fingerprint(network)}
-    write_weights(path, tensors, metadata, precision, transposed)
+    write_weights(path, tensors, metadata, precision, transposed, levels)
 
 
 def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
@@ -132,8 +137,16 @@ def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
     with torch.device("meta"):
         attention = MemoryAttention(config)
     modules: dict[str, nn.Module] = {_ATTENTION: attention} | {part: getattr(network, part) for part in replaces}
-    expected = {f"{part}.{name}": t.shape for part in modules for name, t in modules[part].state_dict().items()}
-    tensors = file.read(expected)
+    expected = {f"{part}.{name}": t for part in modules for name, t in modules[part].state_dict().items()}
+    # What it has not is the network's own, as long as that is the one it was trained with.
+    own = {name: tensor for name, tensor in expected.items() if not (file.has(name) or name.startswith(_ATTENTION))}
+    if own and file.metadata.get("decoder") != _decoder_fingerprint(network):
+        raise CheckpointError(
+            f"{path} changes a part of its model's decoder, and this model has another decoder.",
+            "Choose the model that it was trained with, or train one for this: memorizing-sam3d train-memory",
+        )
+    read = file.read({name: tensor.shape for name, tensor in expected.items() if name not in own})
+    tensors = {name: read[name] if name in read else own[name].detach().clone() for name in expected}
     states = {
         part: {name.removeprefix(part + "."): t for name, t in tensors.items() if name.startswith(part + ".")}
         for part in modules

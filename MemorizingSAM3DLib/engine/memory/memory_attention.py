@@ -15,7 +15,7 @@ memory is (0 = the newest) enters after the projections, so a memory is projecte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,7 @@ class MemoryAttention(nn.Module):
         self.mlp_norm = nn.LayerNorm(channels)
         self.mlp = MLP(channels, config.hidden)
         self._initialise()
+        self._projected_times: dict[tuple[str, int], tuple[list[Any], Tensor]] = {}
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -199,7 +200,7 @@ class MemoryAttention(nn.Module):
         query = own.q_proj(self._convolved(self.query_conv, self.image_to_mask_norm(x))).unflatten(2, heads)
         key, value = (part.flatten(0, 1).unflatten(2, heads).transpose(1, 2) for part in (masks.key, masks.value))
         # q.(k + W t) = q.k + q.(W t): the second is a bias, so the keys need no copy with their age in it.
-        times = functional.linear(self.mask_times[ages], own.k_proj.weight).unflatten(1, heads)
+        times = self._aged("mask_times", own.k_proj, ages).unflatten(1, heads)
         by_age = torch.einsum("bthc,nhc->bthn", query, times.to(query.dtype)) * query.shape[-1] ** -0.5
         bias = by_age + _hiding(masks.known, 2).to(query.dtype)[:, :, None]
         # In the memories' precision: they are by far the largest here, and are kept smaller where memory is short.
@@ -210,13 +211,31 @@ class MemoryAttention(nn.Module):
     def _from_clicks(self, x: Tensor, positions: Tensor, clicks: SparseMemory, ages: Tensor) -> Tensor:
         """The image looks at the clicks, after they have looked at each other: (B, g^3, C) to the same shape."""
         own, times, heads = self.click_attention, self.click_times[ages], (self.click_attention.heads, -1)
-        query = clicks.query + functional.linear(times, own.q_proj.weight)
-        key = clicks.key + functional.linear(times, own.k_proj.weight)
+        query = clicks.query + self._aged("click_times", own.q_proj, ages)
+        key = clicks.key + self._aged("click_times", own.k_proj, ages)
         query, key, value = (part.unflatten(2, heads).transpose(1, 2) for part in (query, key, clicks.value))
         bias = _hiding(clicks.known, 1).to(query.dtype)[:, None, None]
         attended = attend(query, key.to(query.dtype), value.to(query.dtype), bias)
         tokens = self.click_norm(clicks.token + own.out_proj(attended.transpose(1, 2).flatten(2)))
         return self.image_to_click(self.image_to_click_norm(x) + positions, tokens + times, tokens, bias)
+
+    def _aged(self, table: str, projection: nn.Linear, ages: Tensor) -> Tensor:
+        """How ages (N,) look to a projection, without its bias: (N, C)."""
+        times, weight = self.get_parameter(table), projection.weight
+        stays = torch.is_inference_mode_enabled() and not (
+            self.training or times.is_inference() or weight.is_inference()
+        )
+        if not stays or weight.device.type != "cpu":
+            return functional.linear(times[ages], weight)
+        # For every age once: with few cells a click's products are so small that these four would be a tenth of them.
+        made_of = [(part.data_ptr(), part._version, part.dtype) for part in (times, weight)]
+        key = table, id(projection)
+        known = self._projected_times.get(key)
+        if known is None or known[0] != made_of:
+            with torch.autocast("cpu", enabled=False):
+                known = made_of, functional.linear(times, weight)
+            self._projected_times[key] = known
+        return known[1][ages]
 
     def _convolved(self, conv: DepthwiseConv3d, tokens: Tensor) -> Tensor:
         """A convolution of (B, g^3, C) over the grid. In float32: in bfloat16 on a CPU its gradient is wrong."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -54,14 +56,18 @@ class FastConv3d(nn.Conv3d):
     times as long; the result is the same up to rounding.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, channels: Sequence[int] | None = None) -> Tensor:
+        """The convolution.
+
+        Args:
+            channels: which input channels ``x`` has, where all others are zero; None: all.
+        """
+        weight = self.weight if channels is None else self.weight[:, channels]
         if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_grad_enabled() or _autocasts():
-            return super().forward(x)
+            return self._conv_forward(x, weight, self.bias)
         if not torch.backends.mkldnn.is_available() or isinstance(self.padding, str):
-            return super().forward(x)
-        return torch.mkldnn_convolution(
-            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
-        )  # fmt: skip
+            return self._conv_forward(x, weight, self.bias)
+        return torch.mkldnn_convolution(x, weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
 
 
 def _autocasts() -> bool:
@@ -77,8 +83,9 @@ class ConvBlock(nn.Module):
         self.norm = nn.GroupNorm(max(1, outside // 8), outside)
         self.residual = inside == outside and stride == 1
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.conv(x))
+    def forward(self, x: Tensor, channels: Sequence[int] | None = None) -> Tensor:
+        """The block; for ``channels`` see :class:`FastConv3d`."""
+        y = self.norm(self.conv(x, channels))
         if torch.is_grad_enabled() or y.dtype != x.dtype:
             y = functional.relu(y)
             return x + y if self.residual else y

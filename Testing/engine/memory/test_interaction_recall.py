@@ -128,3 +128,42 @@ def test_its_modules_are_all_that_compute():
     modules = recall.modules()
     assert {recall.attention.mlp.lin2, recall.network.mask_decoder.hyper, network.image_encoder} <= modules
     assert not any(module.training for module in modules)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_was_prepared_is_heard_to_the_same_bits_without_being_computed_again(family, monkeypatch):
+    network = a_network(family)
+    recall, features, crop = a_recall(network), features_of(network), a_crop(network)
+    past = some_interactions(3, recall.memory.config, crop)
+    expected = recall.heard(features, crop, past)[1].embedding
+    recall.prepare(features, crop, past)
+    calls = []
+    monkeypatch.setattr(recall.attention, "forward", lambda *given: calls.append(given))
+    assert torch.equal(recall.heard(features, crop, list(past))[1].embedding, expected)
+    assert calls == []
+
+
+@pytest.mark.parametrize("change", ["memories", "crop", "size", "forgotten"])
+def test_what_was_prepared_for_something_else_is_not_heard(change):
+    network = a_network()
+    recall, features, crop = a_recall(network, size=3), features_of(network), a_crop(network)
+    past = some_interactions(3, recall.memory.config, crop)
+    recall.prepare(features, crop, past)
+    if change == "memories":
+        past = past[:2]
+    elif change == "crop":
+        features = features._replace(embedding=features.embedding * 2)
+    elif change == "size":
+        recall.resize(2)
+    else:
+        recall.forget()
+        assert recall._prepared is None
+    fresh = a_recall(network, size=recall.bank.size).heard(features, crop, past)[1].embedding
+    assert torch.equal(recall.heard(features, crop, past)[1].embedding, fresh)
+
+
+def test_without_memories_nothing_is_prepared():
+    network = a_network()
+    recall = a_recall(network)
+    recall.prepare(features_of(network), a_crop(network), ())
+    assert recall._prepared is None

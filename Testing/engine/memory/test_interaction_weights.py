@@ -113,6 +113,21 @@ def test_one_part_may_be_replaced_alone(a_path, part):
     assert all(torch.equal(replaced[name], tensor) for name, tensor in getattr(tuned, part).items())
 
 
+def test_tensors_that_were_not_tuned_are_left_out_and_taken_from_the_network(a_path):
+    memory = a_memory(NETWORK, tuned=True)
+    own = NETWORK.mask_decoder.state_dict()
+    tuned = {name: tensor if "upscaling" in name else own[name] for name, tensor in memory.mask_decoder.items()}
+    memory = InteractionMemory(memory.attention, None, tuned)
+    save_interaction_memory(a_path, memory, NETWORK, "float32")
+    stored = {name for name in load_file(a_path) if name.startswith("mask_decoder.")}
+    left_out = {name for name, tensor in own.items() if "upscaling" not in name and tensor.numel() >= 4096}
+    assert left_out and stored == {f"mask_decoder.{name}" for name in own if name not in left_out}
+    loaded = load_interaction_memory(a_path, NETWORK).mask_decoder
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tuned.items())
+    with pytest.raises(CheckpointError, match="another decoder"):
+        load_interaction_memory(a_path, of_the_same_encoder())
+
+
 def test_where_nothing_was_tuned_the_network_itself_decodes():
     assert a_memory(NETWORK).decoding_network(NETWORK) is NETWORK
 

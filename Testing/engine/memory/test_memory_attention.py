@@ -373,3 +373,17 @@ def test_only_the_embedding_is_conditioned_and_with_where_the_clicks_tokens_lie(
     # The grid's encoding as points have it: the published dense encoding has two axes swapped.
     where = network.prompt_encoder.pe_layer.of_grid(network.config.grid)
     assert torch.equal(after.embedding, attention(features.embedding, stack, where))
+
+
+@pytest.mark.parametrize("kinds", ALL_KINDS)
+def test_in_a_session_ages_are_projected_once_and_anew_for_other_weights(kinds):
+    attention = an_attention(of_kind(kinds))
+    memories = memories_of(attention, 4)
+    for _ in range(2):
+        expected = forward(attention, memories)
+        with torch.inference_mode():
+            found = forward(attention, memories)
+            assert close(found, expected)
+            assert torch.equal(forward(attention, memories), found)
+        for parameter in attention.parameters():
+            parameter.mul_(1.5)

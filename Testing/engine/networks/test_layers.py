@@ -35,3 +35,14 @@ def test_a_fast_convolution_is_a_convolution(kernel, stride):
     layer, x = FastConv3d(6, 10, kernel, stride=stride, padding=kernel // 2 * (kernel % 2)), torch.randn(2, 6, 8, 8, 8)
     expected = functional.conv3d(x.double(), layer.weight.double(), layer.bias.double(), stride, layer.padding)
     torch.testing.assert_close(layer(x).double(), expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_input_channels_that_are_zero_can_be_left_out(precision):
+    torch.manual_seed(0)
+    block, x = ConvBlock(9, 16, stride=2), torch.randn(1, 9, 8, 8, 8)
+    x[:, [1, 2, 6, 7]] = 0
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+        some, whole = block(x[:, [0, 3, 4, 5, 8]], [0, 3, 4, 5, 8]), block(x)
+    torch.testing.assert_close(some, whole, atol=0.05 if precision == torch.bfloat16 else 1e-5, rtol=1e-4)

@@ -306,3 +306,15 @@ def test_mixed_precision_does_not_spoil_where_a_remembered_click_lies(encoder):
     exact = encoder.token_of(coords, labels)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(encoder.token_of(coords, labels), exact)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.tuples(*[st.floats(-0.5, 63.5, width=32)] * 3), st.sampled_from([1, 0, -1]))
+def test_where_no_gradient_is_wanted_a_memory_is_drawn_without_the_maps_of_the_other_sign(place, label):
+    encoder = NativePromptEncoder(NATIVE)
+    asked = torch.tensor([[place]]), torch.tensor([[label]]), IMAGE, 3 * IMAGE.flip(2)
+    expected = encoder.memory_of(*asked)
+    with torch.no_grad():
+        found = encoder.memory_of(*asked)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
