@@ -24,7 +24,7 @@ def a_file(tmp_path):
             parameter.add_(0.25)
     decoder = network.sam3d.mask_decoder.state_dict()
     memory = InteractionMemory(network.attention, network.sam3d.prompt_encoder.state_dict(), decoder)
-    save_interaction_memory(tmp_path / "memory.safetensors", memory, network.sam3d)
+    save_interaction_memory(tmp_path / "memory.safetensors", memory, a_network())
     return tmp_path / "memory.safetensors"
 
 
