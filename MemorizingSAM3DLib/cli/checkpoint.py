@@ -216,15 +216,22 @@ def pack(
     rounding: Annotated[
         list[str] | None, typer.Option("--levels", help="BEGINNING=N: integers -N..N where names begin so.")
     ] = None,
+    start: Annotated[
+        str, typer.Option("--from", help="Of a train-memory run: the model that it began with.")
+    ] = "native-v4",
 ) -> None:
     """For maintainers: a training's model in int8, with fewer levels where they do, so that git packs it smaller.
+
+    Of a run of train-memory, its interaction memory.
 
     [bold]Example[/bold]
 
     memorizing-sam3d checkpoint pack runs/mine mine.safetensors --levels image_encoder.blocks=15 --levels =63
     """
     from ..engine.checkpoints import load, save_native
+    from ..engine.memory.interaction_weights import load_interaction_memory, save_interaction_memory
     from ..learning.run_state import STATE, averaged_network
+    from .train_memory import MEMORY_FILE, trained_memory
 
     levels = {}
     for text in rounding or []:
@@ -232,8 +239,13 @@ def pack(
         if not number.isdigit() or not 1 <= int(number) <= 127:
             raise typer.BadParameter(f"{text} is no BEGINNING=N with N of 1 to 127.", param_hint="--levels")
         levels[beginning] = int(number)
-    training = load(str(run / "model.safetensors")).training
-    save_native(averaged_network(run / STATE)[0], out, training, "int8", levels)
+    if (run / MEMORY_FILE).exists():
+        network = load(start).network
+        facts = dict(load_interaction_memory(run / MEMORY_FILE, network).facts)
+        save_interaction_memory(out, trained_memory(run / STATE, facts), network, "int8", levels)
+    else:
+        training = load(str(run / "model.safetensors")).training
+        save_native(averaged_network(run / STATE)[0], out, training, "int8", levels)
     typer.echo(f"Wrote {out}.")
 
 

@@ -11,9 +11,11 @@ import typer
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..engine.memory.interaction_weights import InteractionMemory
     from ..engine.memory.memory_attention import MemoryAttention
     from ..engine.networks.sam3d import NativeSAM3D
 
+MEMORY_FILE = "interaction_memory.safetensors"
 _KINDS = ("both", "sparse", "dense")
 
 
@@ -158,20 +160,25 @@ def _attention(sam3d: NativeSAM3D, kinds: str, bank_size: int) -> MemoryAttentio
 
 
 def _write_memory(start: str, state: Path, facts: dict[str, Any], folder: Path) -> Path:
-    """The averaged memory attention, and the prompt encoder and the decoder if they were tuned along."""
-    from ..engine.memory.interaction_weights import InteractionMemory, save_interaction_memory
-    from ..learning.run_state import averaged_remembering
+    from ..engine.memory.interaction_weights import save_interaction_memory
     from .training_runs import native_start
+
+    path = folder / MEMORY_FILE
+    # Bound to the network that was begun with: that is the one it will be given to.
+    save_interaction_memory(path, trained_memory(state, facts), native_start(start)[0])
+    return path
+
+
+def trained_memory(state: Path, facts: dict[str, Any]) -> InteractionMemory:
+    """The averaged memory attention of a state, and the prompt encoder and the decoder if they were tuned along."""
+    from ..engine.memory.interaction_weights import InteractionMemory
+    from ..learning.run_state import averaged_remembering
 
     network = averaged_remembering(state)
     assert network.attention is not None
     parts: tuple[nn.Module, ...] = (network.sam3d.prompt_encoder, network.sam3d.mask_decoder)
     prompts, decoder = (None, None) if facts["decoder_frozen"] else (part.state_dict() for part in parts)
-    memory = InteractionMemory(network.attention, prompts, decoder, facts, facts["from_first_click"])
-    path = folder / "interaction_memory.safetensors"
-    # Bound to the network that was begun with: that is the one it will be given to.
-    save_interaction_memory(path, memory, native_start(start)[0])
-    return path
+    return InteractionMemory(network.attention, prompts, decoder, facts, facts["from_first_click"])
 
 
 def _write_model(state: Path, facts: dict[str, Any], folder: Path) -> Path:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from MemorizingSAM3DLib.engine.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.memory.interaction_weights import (
@@ -112,3 +113,20 @@ def test_what_was_trained_is_the_default_of_the_model_that_was_begun_with(tmp_pa
     assert train_memory("--steps", 1).exit_code == 0
     (tmp_path / "run" / "interaction_memory.safetensors").rename(tmp_path / "run" / "interaction_memory_1.safetensors")
     assert load_default_interaction_memory(load(a_start).network, tmp_path / "run") is not None
+
+
+def test_a_trained_memory_is_packed_with_fewer_levels(tmp_path, a_start, train_memory):
+    assert train_memory("--steps", 1).exit_code == 0
+    packed = tmp_path / "packed.safetensors"
+    done = run("checkpoint", "pack", tmp_path / "run", packed, "--from", a_start, "--levels", "memory_attention=7")
+    assert done.exit_code == 0, done.output
+    network = load(a_start).network
+    memories = [
+        load_interaction_memory(path, network) for path in (packed, tmp_path / "run" / "interaction_memory.safetensors")
+    ]
+    assert memories[0].facts == memories[1].facts
+    rounded, whole = (memory.attention.mlp.lin1.weight for memory in memories)
+    assert 0 < (rounded - whole).norm() < 0.15 * whole.norm()
+    with safe_open(packed, framework="pt") as file:
+        weight = file.get_tensor("memory_attention.mlp.lin1.weight")
+    assert weight.dtype == torch.int8 and weight.abs().max() == 7
