@@ -17,12 +17,24 @@ from .predictor import Predictor
 from .prompts import Click
 from .recall.case_recall import Recollection
 from .recall.kept_recollections import Recollect
-from .zoom import LATER_FROM, MARGIN_VOXELS, better_grid, cut_faces, finer_ratio, first_grid, grid_around, spacing_for
+from .zoom import (
+    LATER_FROM,
+    MARGIN_VOXELS,
+    better_grid,
+    closer_spacing,
+    cut_faces,
+    finer_ratio,
+    first_grid,
+    grid_around,
+    spacing_for,
+    thickness,
+)
 
 MOST_FURTHER_CROPS = 6
 _LOOKS = 3
 _KNOWN_LOGIT = 6.0  # of a mask whose logits are not known: what the network saw in training
 _COARSER_RATIO = 1.25
+_THICKNESS_VOXELS = 48  # along an edge of the mask's box: more say nothing more of how thick it is
 _FAR_RATIO = 3.0  # times as coarse to see mask and click together: then the click is looked at where it is
 
 
@@ -129,6 +141,25 @@ class ClickRefiner:
         return grid, predictor.logits(grid, clicks, recollection.logits(grid.coarser(predictor.output_size)))
 
     def _grid_for(self, state: MaskState, click: Click) -> CropGrid:
+        grid, clicked = self._grid_of_object(state, click), len(state.clicks)
+        if clicked < LATER_FROM:
+            return grid
+        thick, ratio = self._thickness(state.mask), finer_ratio(grid.size, clicked)
+        spacing = closer_spacing(thick, self.predictor.spacing_range, grid.size, clicked)
+        if spacing * ratio > grid.spacing:
+            return grid
+        for other in reversed(state.seen):
+            if other.spacing <= spacing * ratio and self._suits(other, click):
+                return other
+        return CropGrid(click.ras, spacing, grid.size)
+
+    def _thickness(self, mask: PackedMask) -> float:
+        steps = [max(1, length // _THICKNESS_VOXELS) for length in mask.box.shape]
+        array = mask.within(mask.box)[tuple(slice(step // 2, None, step) for step in steps)]
+        k, j, i = (step * mm for step, mm in zip(steps, self.volume.spacing[::-1], strict=True))
+        return thickness(array, (k, j, i)) if array.any() else 0.0
+
+    def _grid_of_object(self, state: MaskState, click: Click) -> CropGrid:
         predictor, clicked = self.predictor, len(state.clicks)
         corners = self._corners(state.mask.box)
         if state.grid is not None and self._suits(state.grid, click):
@@ -156,7 +187,7 @@ class ClickRefiner:
     def expected_grid(self, state: MaskState) -> CropGrid:
         """The crop through which a click in the middle of the mask, which is not empty, would be looked at next."""
         r, a, s = self._corners(state.mask.box).mean(axis=0).tolist()
-        return self._grid_for(state, Click((r, a, s)))
+        return self._grid_of_object(state, Click((r, a, s)))
 
     def _suits(self, grid: CropGrid, click: Click) -> bool:
         # Near a face that is also the scan's there is nothing more to see: any crop would do as well.
@@ -182,8 +213,10 @@ class ClickRefiner:
             if not waiting:
                 break
             grid = waiting.pop(0)
+            decided = _decided(grid, seen, self.predictor.output_size)
+            if decided.all():
+                continue  # as where a closer look cuts what was seen as a whole
             old = self._logits_of(mask, grid)
-            decided = _decided(grid, seen, len(old))
             if not (old > 0).any():
                 continue  # what reached the border was too thin to be seen from here
             clicks = list(compress(state.clicks, grid.contains_each([click.ras for click in state.clicks])))

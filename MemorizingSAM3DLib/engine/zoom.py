@@ -13,7 +13,11 @@ CROPS_PER_OBJECT = ((64, 2.6), (128, 3.6))  # edge of the crop over the object's
 # Once some clicks have said what the object is, small crops look closer: boundaries are as fine as cells.
 LATER_CROPS_PER_OBJECT = ((64, 1.7), (128, 3.6))
 LATER_FROM = 2  # clicks before
+_VOXELS_A_CELL = 2
 _FINER_RATIO, _LATER_FINER_RATIO = 2.2, 1.35
+# Then around the click alone, where a crop of the whole object shows it too coarsely: it is thin for its length, or
+# what is left to correct is small. After so many clicks, cells across its thickness, and the crop's edge at least, mm.
+CLOSER_LOOKS = ((2, 4.5, 110.0), (8, 6.0, 110.0), (15, 9.0, 60.0), (30, 12.0, 40.0))
 REZOOM_RATIO = 1.6  # a spacing off by less is good enough
 MARGIN_VOXELS = 8.0
 _WIDE_CUT = 0.06  # of a face: what is cut there is large, not long
@@ -45,6 +49,30 @@ def finer_ratio(size: int, clicks: int) -> float:
     """
     closer = _at_size(LATER_CROPS_PER_OBJECT, size) < _at_size(CROPS_PER_OBJECT, size)
     return _LATER_FINER_RATIO if closer and clicks >= LATER_FROM else _FINER_RATIO
+
+
+def closer_spacing(thickness_mm: float, spacing_range: tuple[float, float], size: int, clicks: int) -> float:
+    """The voxel size, mm, at which what is so thick is as many cells across as it should be by now.
+
+    Args:
+        clicks: that were made before, :data:`LATER_FROM` or more.
+    """
+    across, least_mm = [look[1:] for look in CLOSER_LOOKS if look[0] <= clicks][-1]
+    return float(np.clip(max(thickness_mm / (across * _VOXELS_A_CELL), least_mm / size), *spacing_range))
+
+
+def thickness(mask: np.ndarray, spacing: tuple[float, float, float]) -> float:
+    """How thick a mask is, mm: four times its volume over its voxels' outer faces, which is the side of a long rod.
+
+    Args:
+        mask: bool, not empty. spacing: mm along its axes.
+    """
+    padded = np.pad(mask, 1)
+    surface = 0.0
+    for axis in range(3):
+        faces = np.count_nonzero(np.diff(padded.view(np.int8), axis=axis))
+        surface += faces * float(np.prod(spacing)) / spacing[axis]
+    return 4 * np.count_nonzero(mask) * float(np.prod(spacing)) / surface
 
 
 def better_grid(logits: np.ndarray, grid: CropGrid, ras: tuple[float, float, float],

@@ -328,6 +328,39 @@ def test_a_long_tube_is_followed_across_crops_without_a_cut(direction, direction
     assert network.encodes <= 3 + MOST_FURTHER_CROPS
 
 
+def test_what_is_thin_for_its_length_is_looked_at_from_near_once_some_clicks_were_made():
+    volume, truth = ct_of(tube(6, (0, 0, 1), 150.0), (40, 40, 210), 1.5)
+    refiner = a_refiner(volume, BrightnessNetwork(SMALL_CROP))
+    brought = MaskState(PackedMask.of(truth, Box.whole(truth.shape)))
+    clicks = [Click((0.0, 0.0, z)) for z in (0.0, -100.0, 100.0, 104.0)]
+    states = [brought]
+    for click in clicks:
+        states.append(refiner.refine(states[-1], click))
+    as_a_whole, near = states[2].grid, states[3].grid
+    assert as_a_whole.extent_mm > 300
+    assert near == CropGrid(clicks[2].ras, 110 / 64, 64)
+    assert states[4].grid == near  # also good for a click beside it
+    around = np.abs(ras_of_voxels(volume)[..., 2] - 100) < 25
+    assert dice(mask_of(states[4], volume) & around, truth & around) > 0.9
+
+
+def test_with_many_clicks_a_ball_too_is_looked_at_from_near_and_no_crop_continues_what_was_seen(monkeypatch):
+    monkeypatch.setattr(refinement, "finer_ratio", lambda size, clicks: 1.35)  # as of crops of this size in use
+    volume, truth = ct_of(ball(40), (70, 70, 70), 2.0)
+    network = BrightnessNetwork(SMALL_CROP)
+    refiner = a_refiner(volume, network)
+    surface = [Click((38.0 * np.cos(t), 38.0 * np.sin(t), 0.0)) for t in np.linspace(0, 6, 32)]
+    state = after(refiner, Click(ORIGIN), *surface[:5])
+    whole = state.grid
+    assert whole.extent_mm > 90
+    state = after(refiner, *surface[5:31], start=state)
+    assert state.grid.spacing < whole.spacing / 1.35 and state.grid.contains(surface[30].ras)
+    before = network.encodes
+    after(refiner, Click((0.0, 0.0, -38.0)), start=state)
+    assert network.encodes <= before + 1
+    assert dice(mask_of(state, volume), truth) > 0.95
+
+
 def test_however_long_the_object_the_crops_are_bounded():
     volume, _ = ct_of(lambda ras: ras[..., 2] < 30, (100, 100, 100), 6.0)  # half of a scan of 600 mm
     network = BrightnessNetwork(SMALL_CROP)

@@ -7,12 +7,16 @@ import pytest
 
 from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume
 from MemorizingSAM3DLib.engine.zoom import (
+    CLOSER_LOOKS,
+    LATER_FROM,
     better_grid,
+    closer_spacing,
     cut_faces,
     finer_ratio,
     first_grid,
     grid_around,
     spacing_for,
+    thickness,
 )
 from Testing.engine.phantoms import ball, ct_of, either, tube
 
@@ -145,3 +149,23 @@ def test_all_branches_cut_by_a_face_are_in_the_crop_that_continues_it():
     (up,) = cut_faces(mask, GRID, scan_of(800))
     for cell in ((5, 5, 63), (60, 60, 63)):
         assert up.contains(GRID.coarser(CELLS).index_to_ras(cell))
+
+
+def a_box(*edges: int) -> np.ndarray:
+    return np.pad(np.ones(edges, dtype=bool), 3)
+
+
+def test_thickness_is_the_side_of_a_long_rod_whatever_its_voxels():
+    assert thickness(a_box(400, 5, 5), (1.0, 1.0, 1.0)) == pytest.approx(5, rel=0.01)
+    assert thickness(a_box(200, 10, 5), (2.0, 0.5, 1.0)) == pytest.approx(5, rel=0.01)
+    assert thickness(a_box(9, 9, 9), (1.0, 1.0, 1.0)) == pytest.approx(6)  # a cube: two thirds
+    assert thickness(a_box(4, 400, 400), (1.0, 1.0, 1.0)) == pytest.approx(8, rel=0.03)  # a plate: twice
+
+
+def test_looks_come_closer_with_the_clicks_but_not_nearer_than_they_may():
+    assert CLOSER_LOOKS[0][0] == LATER_FROM  # a closer look is asked for from then on
+    thick = [closer_spacing(45, (0.5, 6.0), 64, clicks) for clicks in (2, 7, 8, 14, 15, 29, 30, 500)]
+    assert thick == pytest.approx([5, 5, 3.75, 3.75, 2.5, 2.5, 1.875, 1.875])
+    thin = [closer_spacing(3, (0.5, 6.0), 64, clicks) for clicks in (2, 8, 15, 30)]
+    assert thin == pytest.approx([110 / 64, 110 / 64, 60 / 64, 40 / 64])
+    assert closer_spacing(3, (1.5, 1.5), 128, 40) == 1.5  # a published network knows one scale
