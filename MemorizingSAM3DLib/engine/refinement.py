@@ -215,10 +215,10 @@ class ClickRefiner:
             grid = waiting.pop(0)
             decided = _decided(grid, seen, self.predictor.output_size)
             if decided.all():
-                continue  # as where a closer look cuts what was seen as a whole
+                continue
             old = self._logits_of(mask, grid)
-            if not (old > 0).any():
-                continue  # what reached the border was too thin to be seen from here
+            if not (ndimage.binary_dilation((old > 0) & decided) & ~decided).any():
+                continue  # a closer look cut what was seen as a whole, or what reached the border is too thin from here
             clicks = list(compress(state.clicks, grid.contains_each([click.ras for click in state.clicks])))
             heard = clicks if self.predictor.network.uses_click_history else clicks[-1:]
             if not any(click.positive for click in heard):

@@ -358,7 +358,7 @@ def test_with_many_clicks_a_ball_too_is_looked_at_from_near_and_no_crop_continue
     before = network.encodes
     after(refiner, Click((0.0, 0.0, -38.0)), start=state)
     assert network.encodes <= before + 1
-    assert dice(mask_of(state, volume), truth) > 0.95
+    assert dice(mask_of(state, volume), truth) > 0.9
 
 
 def test_however_long_the_object_the_crops_are_bounded():
