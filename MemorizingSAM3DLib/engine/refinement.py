@@ -18,6 +18,7 @@ from .prompts import Click
 from .recall.case_recall import Recollection
 from .recall.kept_recollections import Recollect
 from .zoom import (
+    CLOSER_RATIO,
     LATER_FROM,
     MARGIN_VOXELS,
     better_grid,
@@ -142,14 +143,14 @@ class ClickRefiner:
 
     def _grid_for(self, state: MaskState, click: Click) -> CropGrid:
         grid, clicked = self._grid_of_object(state, click), len(state.clicks)
-        if clicked < LATER_FROM:
-            return grid
-        thick, ratio = self._thickness(state.mask), finer_ratio(grid.size, clicked)
+        if clicked == 0:
+            return grid  # to a mask that was there before
+        thick = self._thickness(state.mask)
         spacing = closer_spacing(thick, self.predictor.spacing_range, grid.size, clicked)
-        if spacing * ratio > grid.spacing:
+        if spacing * CLOSER_RATIO > grid.spacing:
             return grid
         for other in reversed(state.seen):
-            if other.spacing <= spacing * ratio and self._suits(other, click):
+            if other.spacing <= spacing * CLOSER_RATIO and self._suits(other, click):
                 return other
         return CropGrid(click.ras, spacing, grid.size)
 
