@@ -18,6 +18,7 @@ from .prompts import Click
 from .recall.case_recall import Recollection
 from .recall.kept_recollections import Recollect
 from .zoom import (
+    CLOSER_LOOKS,
     CLOSER_RATIO,
     LATER_FROM,
     MARGIN_VOXELS,
@@ -143,8 +144,8 @@ class ClickRefiner:
 
     def _grid_for(self, state: MaskState, click: Click) -> CropGrid:
         grid, clicked = self._grid_of_object(state, click), len(state.clicks)
-        if clicked == 0:
-            return grid  # to a mask that was there before
+        if clicked < CLOSER_LOOKS[0][0]:
+            return grid
         thick = self._thickness(state.mask)
         spacing = closer_spacing(thick, self.predictor.spacing_range, grid.size, clicked)
         if spacing * CLOSER_RATIO > grid.spacing:

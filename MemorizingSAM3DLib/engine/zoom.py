@@ -18,7 +18,7 @@ _FINER_RATIO, _LATER_FINER_RATIO = 2.2, 1.35
 # Then around the click alone, where a crop of the whole object shows it too coarsely: it is thin for its length, or
 # what is left to correct is small. After so many clicks, cells across its thickness, and the crop's edge at least, mm.
 CLOSER_RATIO = 1.35  # how many times too coarse a crop may be before
-CLOSER_LOOKS = ((1, 4.5, 110.0), (8, 6.0, 110.0), (15, 9.0, 60.0), (30, 12.0, 40.0))
+CLOSER_LOOKS = ((3, 4.5, 110.0), (8, 6.0, 110.0), (15, 9.0, 60.0), (30, 12.0, 40.0))
 REZOOM_RATIO = 1.6  # a spacing off by less is good enough
 MARGIN_VOXELS = 8.0
 _WIDE_CUT = 0.06  # of a face: what is cut there is large, not long
@@ -56,7 +56,7 @@ def closer_spacing(thickness_mm: float, spacing_range: tuple[float, float], size
     """The voxel size, mm, at which what is so thick is as many cells across as it should be by now.
 
     Args:
-        clicks: that were made before, one or more.
+        clicks: that were made before, enough for the first of :data:`CLOSER_LOOKS`.
     """
     across, least_mm = [look[1:] for look in CLOSER_LOOKS if look[0] <= clicks][-1]
     return float(np.clip(max(thickness_mm / (across * _VOXELS_A_CELL), least_mm / size), *spacing_range))
