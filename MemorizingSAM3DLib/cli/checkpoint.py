@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -219,6 +219,9 @@ def pack(
     start: Annotated[
         str, typer.Option("--from", help="Of a train-memory run: the model that it began with.")
     ] = "native-v4",
+    heard_from: Annotated[
+        int, typer.Option(min=1, help="Of a train-memory run: interactions before which none is heard.")
+    ] = 1,
 ) -> None:
     """For maintainers: a training's model in int8, with fewer levels where they do, so that git packs it smaller.
 
@@ -242,7 +245,8 @@ def pack(
     if (run / MEMORY_FILE).exists():
         network = load(start).network
         facts = dict(load_interaction_memory(run / MEMORY_FILE, network).facts)
-        save_interaction_memory(out, trained_memory(run / STATE, facts), network, "int8", levels)
+        memory = replace(trained_memory(run / STATE, facts), heard_from=heard_from)
+        save_interaction_memory(out, memory, network, "int8", levels)
     else:
         training = load(str(run / "model.safetensors")).training
         save_native(averaged_network(run / STATE)[0], out, training, "int8", levels)

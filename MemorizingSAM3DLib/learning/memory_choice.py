@@ -76,6 +76,7 @@ class MemoryChoice:
             "parameters": sum(parameter.numel() for parameter in memory.attention.parameters()),
             "tuned_decoder": memory.mask_decoder is not None,
             "from_first_click": memory.from_first_click,
+            "heard_from": memory.heard_from,
         }
         if not self.heard:
             return Predictor(memory.decoding_network(network), runtime), facts

@@ -90,12 +90,12 @@ class InteractionRecall:
 
     def heard(self, features: ImageFeatures, grid: CropGrid, memories: Sequence[Interaction],
               graphs: GraphedCalls | None = None) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
-        """The network to decode with, and the features that it gets. Without memories: the plain network's own.
+        """The network to decode with, and the features that it gets. With too few memories: the plain network's own.
 
         Args:
             graphs: replay the attention; None: it is computed.
         """
-        if not memories:
+        if self._too_few(memories):
             return (self.network if self.memory.from_first_click else self._plain), features
         if graphs is not None:
             stack = self.bank.load_padded(memories, grid)
@@ -109,8 +109,11 @@ class InteractionRecall:
 
         The last ones are kept, for :meth:`heard` of the same crop and memories, which then takes no time.
         """
-        if memories:
+        if not self._too_few(memories):
             self._prepared = features, tuple(memories), self.heard(features, grid, memories)[1]
+
+    def _too_few(self, memories: Sequence[Interaction]) -> bool:
+        return not memories or memories[-1].number + 1 < self.memory.heard_from
 
     def remember(self, features: ImageFeatures, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction]) -> tuple[Interaction, ...]:  # fmt: skip

@@ -37,6 +37,8 @@ class InteractionMemory:
         facts: JSON-ready facts about the training.
         from_first_click: they replace them where nothing is remembered yet, too; else a first click is that of the
             model without memory, bit by bit.
+        heard_from: interactions that have to be remembered before they are heard; with fewer, the model is as without
+            memory.
     """
 
     attention: MemoryAttention
@@ -44,6 +46,7 @@ class InteractionMemory:
     mask_decoder: Mapping[str, Tensor] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     from_first_click: bool = False
+    heard_from: int = 1
 
     @property
     def config(self) -> InteractionConfig:
@@ -111,7 +114,7 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     }
     replaces = [part for part in parts if part != _ATTENTION]
     texts: dict[str, Any] = {"config": memory.config.to_dict(), "training": dict(memory.facts), "replaces": replaces}
-    texts |= {"from_first_click": memory.from_first_click}
+    texts |= {"from_first_click": memory.from_first_click, "heard_from": memory.heard_from}
     metadata = {key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in texts.items()}
     metadata |= {"format": FORMAT, "format_version": str(FORMAT_VERSION), "precision": precision}
     metadata |= {"encoder": encoder_fingerprint(network), "decoder": _decoder_fingerprint(network)}
@@ -155,7 +158,7 @@ def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
     attention.eval().requires_grad_(False)
     memory = InteractionMemory(
         attention, states.get("prompt_encoder"), states.get("mask_decoder"), _json(file, "training", dict),
-        _json(file, "from_first_click", bool),
+        _json(file, "from_first_click", bool), _json(file, "heard_from", int) if "heard_from" in file.metadata else 1,
     )  # fmt: skip
     memory.check_fit(network)
     return memory
