@@ -31,7 +31,7 @@ class ComputedMask:
     Attributes:
         mask: of the prompts. shown: what the segment held when this was asked for. box: where the two differ.
         voxels: the mask in that box.
-        interactions: how many past clicks the next one hears.
+        interactions: how many past clicks are kept for the next one.
         recalled: the name of the remembered structure that the mask began from, "" if it has none; None: from none.
     """
 

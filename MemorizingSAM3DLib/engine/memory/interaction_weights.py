@@ -94,7 +94,8 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
                             levels: Mapping[str, int] | None = None) -> None:  # fmt: skip
     """Writes an interaction memory, bound to the image encoder of a network. A file that was there survives a failure.
 
-    Of prompt encoder and mask decoder, large tensors that are the network's own are left out.
+    Of prompt encoder and mask decoder, large tensors that are the network's own are left out. In ``int8`` the others
+    are written as what was added to the network's own, which is so much smaller that few levels tell it well.
 
     Args:
         path: the target, ``.safetensors``. network: the one that its training began with.
@@ -109,6 +110,9 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
     own = {name: one.cpu() for name, one in network.state_dict().items() if one.numel() >= _WORTH_LEAVING_OUT}
     tensors = {name: one for name, one in tensors.items() if name not in own or not torch.equal(one.cpu(), own[name])}
+    added = precision == "int8"
+    if added:
+        tensors = {name: one.cpu() - own[name] if name in own else one for name, one in tensors.items()}
     transposed = {
         f"{name}.weight": 1 for name, module in network.named_modules() if isinstance(module, nn.ConvTranspose3d)
     }
@@ -117,6 +121,7 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     texts |= {"from_first_click": memory.from_first_click, "heard_from": memory.heard_from}
     metadata = {key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in texts.items()}
     metadata |= {"format": FORMAT, "format_version": str(FORMAT_VERSION), "precision": precision}
+    metadata |= {"added": json.dumps(added)}
     metadata |= {"encoder": encoder_fingerprint(network), "decoder": _decoder_fingerprint(network)}
     write_weights(path, tensors, metadata, precision, transposed, levels)
 
@@ -143,13 +148,18 @@ def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
     expected = {f"{part}.{name}": t for part in modules for name, t in modules[part].state_dict().items()}
     # What it has not is the network's own, as long as that is the one it was trained with.
     own = {name: tensor for name, tensor in expected.items() if not (file.has(name) or name.startswith(_ATTENTION))}
-    if own and file.metadata.get("decoder") != _decoder_fingerprint(network):
+    added = _json(file, "added", bool) if "added" in file.metadata else False
+    if (own or (added and replaces)) and file.metadata.get("decoder") != _decoder_fingerprint(network):
         raise CheckpointError(
             f"{path} changes a part of its model's decoder, and this model has another decoder.",
             "Choose the model that it was trained with, or train one for this: memorizing-sam3d train-memory",
         )
     read = file.read({name: tensor.shape for name, tensor in expected.items() if name not in own})
     tensors = {name: read[name] if name in read else own[name].detach().clone() for name in expected}
+    if added:
+        for name, tensor in expected.items():
+            if name in read and not name.startswith(_ATTENTION) and tensor.numel() >= _WORTH_LEAVING_OUT:
+                tensors[name] += tensor.detach().to(tensors[name])
     states = {
         part: {name.removeprefix(part + "."): t for name, t in tensors.items() if name.startswith(part + ".")}
         for part in modules

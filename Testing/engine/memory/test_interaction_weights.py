@@ -353,3 +353,16 @@ def test_a_fingerprint_is_of_the_image_encoder_alone():
 def test_a_file_that_does_not_say_from_when_it_is_heard_is_heard_from_the_first_on(a_file):
     rewritten(a_file, heard_from=None)
     assert load_interaction_memory(a_file, NETWORK).heard_from == 1
+
+
+def test_in_int8_a_tuned_decoder_is_told_by_what_was_added_to_the_networks_own(a_path):
+    """With few levels: rounding the weights themselves would cost more than a training changes."""
+    own = NETWORK.mask_decoder.state_dict()
+    generator = torch.Generator().manual_seed(3)
+    tuned = {name: tensor + 1e-3 * torch.randn(tensor.shape, generator=generator) for name, tensor in own.items()}
+    memory = InteractionMemory(an_attention(a_memory(NETWORK).config), None, tuned)
+    save_interaction_memory(a_path, memory, NETWORK, "int8", {"": 7})
+    loaded = load_interaction_memory(a_path, NETWORK).mask_decoder
+    assert all((loaded[name] - tensor).abs().max() < 1e-3 for name, tensor in tuned.items())
+    with pytest.raises(CheckpointError, match="another decoder"):
+        load_interaction_memory(a_path, of_the_same_encoder())
