@@ -363,6 +363,7 @@ def test_in_int8_a_tuned_decoder_is_told_by_what_was_added_to_the_networks_own(a
     memory = InteractionMemory(an_attention(a_memory(NETWORK).config), None, tuned)
     save_interaction_memory(a_path, memory, NETWORK, "int8", {"": 7})
     loaded = load_interaction_memory(a_path, NETWORK).mask_decoder
-    assert all((loaded[name] - tensor).abs().max() < 1e-3 for name, tensor in tuned.items())
+    for name, tensor in tuned.items():
+        assert (loaded[name] - tensor).norm() < 0.3 * (tensor - own[name]).norm(), name
     with pytest.raises(CheckpointError, match="another decoder"):
         load_interaction_memory(a_path, of_the_same_encoder())
