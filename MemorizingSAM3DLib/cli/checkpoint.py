@@ -222,6 +222,10 @@ def pack(
     heard_from: Annotated[
         int, typer.Option(min=1, help="Of a train-memory run: interactions before which none is heard.")
     ] = 1,
+    modalities: Annotated[
+        list[str] | None,
+        typer.Option("--modality", help="Of a train-memory run: scans that it is heard in. Default: all."),
+    ] = None,
 ) -> None:
     """For maintainers: a training's model in int8, with fewer levels where they do, so that git packs it smaller.
 
@@ -245,7 +249,7 @@ def pack(
     if (run / MEMORY_FILE).exists():
         network = load(start).network
         facts = dict(load_interaction_memory(run / MEMORY_FILE, network).facts)
-        memory = replace(trained_memory(run / STATE, facts), heard_from=heard_from)
+        memory = replace(trained_memory(run / STATE, facts), heard_from=heard_from, modalities=tuple(modalities or ()))
         save_interaction_memory(out, memory, network, "int8", levels)
     else:
         training = load(str(run / "model.safetensors")).training

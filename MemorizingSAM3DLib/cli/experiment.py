@@ -44,6 +44,7 @@ class MaisBudget(Budget):
     synthetic: float
     seed: int
     bare: bool
+    stay: int
 
 
 def mais(
@@ -72,6 +73,7 @@ def mais(
     steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 400,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 1,
     window: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 4,
+    stay: Annotated[int, typer.Option(min=1, max=50, help="Steps in a row that go on with the same crops.")] = 1,
     synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic volumes in trainings.")] = 0.0,
     val_cases: Annotated[str | None, typer.Option(help="To evaluate, of each dataset: 3, or 10%.")] = None,
     labels_per_case: Annotated[int | None, typer.Option(min=1, help="At most so many structures a case.")] = None,
@@ -113,7 +115,7 @@ def mais(
         start = str(_given_newest_click(start, out))
     budget = MaisBudget(
         manifest, datasets, include_nc, steps, batch, shown[-1], val_cases, labels_per_case, minimum_ml, device,
-        threads, training_workers, workers, cache, start, min(window, shown[-1]), synthetic, seed, bare,
+        threads, training_workers, workers, cache, start, min(window, shown[-1]), synthetic, seed, bare, stay,
     )  # fmt: skip
     for name in wanted:
         if name == COST:
@@ -149,6 +151,7 @@ def _given_newest_click(start: str, out: Path) -> Path:
 def _of_training(budget: MaisBudget) -> dict[str, Any]:
     names = ("manifest", "start", "datasets", "include_nc", "steps", "batch", "window", "synthetic", "seed")
     of_clicks = {"longest": max(2, budget.clicks), **({"bare": True} if budget.bare else {})}
+    of_clicks |= {"stay": budget.stay} if budget.stay > 1 else {}
     return {name: getattr(budget, name) for name in names} | of_clicks
 
 

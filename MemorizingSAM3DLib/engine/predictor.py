@@ -119,6 +119,16 @@ class Predictor:
         """Whether there is an interaction memory, on or off."""
         return self._interactions is not None
 
+    @property
+    def memory_modalities(self) -> tuple[str, ...]:
+        """Kinds of scans that the interaction memory is heard in; empty: all, or there is none."""
+        return () if self._interactions is None else self._interactions.memory.modalities
+
+    @property
+    def _hears_interactions(self) -> bool:
+        known = self.memory_modalities
+        return self._remembering and (not known or self._modality in known)
+
     @contextmanager
     def listening(self, settings: Listening) -> Iterator[None]:
         """Within it, past interactions are heard as they were under these settings."""
@@ -177,6 +187,11 @@ class Predictor:
         if self._volume is None:
             raise VolumeError("There is no scan.", "Choose a scan first.")
         return self._volume
+
+    @property
+    def has_volume(self) -> bool:
+        """Whether there is a scan at hand."""
+        return self._volume is not None
 
     @property
     def modality(self) -> str | None:
@@ -292,7 +307,7 @@ class Predictor:
             Whether it did: not without memories, nor where graphs are replayed, which takes no time.
         """
         interactions, key = self._interactions, self._key(grid, self.case_attention)
-        if interactions is None or not (self._remembering and memories) or self.graphs is not None:
+        if interactions is None or not (self._hears_interactions and memories) or self.graphs is not None:
             return False
         if key not in self._cache:
             return False
@@ -362,7 +377,7 @@ class Predictor:
         self._check()
         with torch.inference_mode(), self.runtime.autocast():
             network: SAM3D = self.network
-            if self._interactions is not None and self._remembering:
+            if self._interactions is not None and self._hears_interactions:
                 network, features = self._interactions.heard(features, grid, memories, self.graphs)
             past = None if previous is None else uploaded(previous, device)[None, None]
             places, kinds = torch.from_numpy(coords.astype(np.float32))[None], torch.tensor([labels])
@@ -388,13 +403,13 @@ class Predictor:
 
     def remember(self, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction] = ()) -> tuple[Interaction, ...]:  # fmt: skip
-        """The memories after one more click: those so far and its own, the last N; those so far while it is off.
+        """The memories after one more click: those so far and its own, the last N; those so far while none is heard.
 
         Args:
             grid: the crop. click: in it. logits: (m, m, m) on ``grid.coarser(m)`` that it led to. memories: so far.
         """
         interactions = self._interactions
-        if interactions is None or not self._remembering:
+        if interactions is None or not self._hears_interactions:
             return tuple(memories)
 
         def embed() -> tuple[Interaction, ...]:

@@ -77,6 +77,7 @@ class MemoryChoice:
             "tuned_decoder": memory.mask_decoder is not None,
             "from_first_click": memory.from_first_click,
             "heard_from": memory.heard_from,
+            "modalities": list(memory.modalities),
         }
         if not self.heard:
             return Predictor(memory.decoding_network(network), runtime), facts

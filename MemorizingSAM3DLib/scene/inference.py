@@ -81,6 +81,16 @@ class Inference:
         return None if self.loaded is None else self.loaded.predictor.has_interaction_memory
 
     @property
+    def interactionMemoryScans(self) -> tuple[str, ...]:
+        """The kinds of scans that the interaction memory is heard in, where the scan at hand is none of them."""
+        if self.loaded is None or not self.loaded.predictor.has_volume:
+            return ()
+        predictor = self.loaded.predictor
+        if predictor.modality in predictor.memory_modalities:
+            return ()
+        return tuple(sorted({"PET" if kind == "PT" else kind for kind in predictor.memory_modalities}))
+
+    @property
     def listening(self) -> Listening:
         """What a click that is made now listens to."""
         return Listening(self.interactions, self._caseMemoryState if self.caseMemory.use else None)

@@ -24,6 +24,7 @@ class Status:
         lastClickMilliseconds: from the last edit to the segment in the scene.
         caseMemory: what it holds.
         hasInteractionMemory: whether the model has one; None before a model was loaded.
+        interactionMemoryScans: the kinds of scans that it is heard in, where the scan at hand is none of them.
         interactions: how many past clicks the next one in the selected segment hears.
         recalled: the remembered structure that the selected segment began from, "" if it has no name; None: from none.
         memoryNote: what was done with the case memory last, or "".
@@ -38,6 +39,7 @@ class Status:
     lastClickMilliseconds: float | None
     caseMemory: CaseMemoryFacts = CaseMemoryFacts()
     hasInteractionMemory: bool | None = None
+    interactionMemoryScans: tuple[str, ...] = ()
     interactions: int = 0
     recalled: str | None = None
     memoryNote: str = ""
@@ -58,6 +60,7 @@ def statusOf(inference: Inference, milliseconds: float | None, interactions: int
         lastClickMilliseconds=milliseconds,
         caseMemory=inference.cases.facts,
         hasInteractionMemory=inference.hasInteractionMemory,
+        interactionMemoryScans=inference.interactionMemoryScans,
         interactions=interactions,
         recalled=recalled,
         memoryNote=note,

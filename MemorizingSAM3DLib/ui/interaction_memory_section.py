@@ -49,6 +49,9 @@ class InteractionMemorySection:
     def _kept(self) -> str:
         if not self._ui.useInteractionMemoryCheckBox.checked:
             return _("Off: a click knows the segment as it is, and its points.")
+        scans = self._controller.status.interactionMemoryScans
+        if scans:
+            return _("Not used in this scan: it helps in {kinds} only.").format(kinds=", ".join(scans))
         return _("{number} of {most} clicks kept.").format(
             number=self._controller.status.interactions, most=self._ui.interactionMemorySizeSpinBox.value
         )

@@ -58,12 +58,15 @@ def test_both_arms_can_be_given_the_newest_click_alone(tmp_path, mais):
 
 
 def test_the_network_alone_is_trained_and_evaluated_where_that_is_asked_for(tmp_path, mais):
-    result = mais("--table", "fractions", "--fractions", "100%", "--newest-click", "--bare")
+    result = mais("--table", "fractions", "--fractions", "100%", "--newest-click", "--bare", "--stay", 2, "--window", 1)
     assert result.exit_code == 0, result.output
     assert "by the network alone" in (tmp_path / "out" / "fractions.md").read_text(encoding="utf-8")
     for arm in ("without", "both-60-heard-60"):
         results = json.loads((tmp_path / "out" / "evaluations" / f"cases-100pc-{arm}" / "results.json").read_text())
         assert results["options"]["bare"] is True
+    for arm in ("without", "both-60"):
+        facts = json.loads((tmp_path / "out" / "trainings" / f"cases-100pc-{arm}" / "run.json").read_text())
+        assert facts["stay"] == 2
 
 
 def test_time_that_is_up_ends_the_command_and_the_same_one_goes_on(tmp_path, mais):

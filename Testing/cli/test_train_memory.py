@@ -118,7 +118,18 @@ def test_what_was_trained_is_the_default_of_the_model_that_was_begun_with(tmp_pa
 def test_a_trained_memory_is_packed_with_fewer_levels(tmp_path, a_start, train_memory):
     assert train_memory("--steps", 1).exit_code == 0
     packed = tmp_path / "packed.safetensors"
-    given = ("--from", a_start, "--levels", "memory_attention=7", "--heard-from", 3)
+    given = (
+        "--from",
+        a_start,
+        "--levels",
+        "memory_attention=7",
+        "--heard-from",
+        3,
+        "--modality",
+        "CT",
+        "--modality",
+        "PT",
+    )
     done = run("checkpoint", "pack", tmp_path / "run", packed, *given)
     assert done.exit_code == 0, done.output
     network = load(a_start).network
@@ -127,6 +138,7 @@ def test_a_trained_memory_is_packed_with_fewer_levels(tmp_path, a_start, train_m
     ]
     assert memories[0].facts == memories[1].facts
     assert [memory.heard_from for memory in memories] == [3, 1]
+    assert [memory.modalities for memory in memories] == [("CT", "PT"), ()]
     rounded, whole = (memory.attention.mlp.lin1.weight for memory in memories)
     assert 0 < (rounded - whole).norm() < 0.15 * whole.norm()
     with safe_open(packed, framework="pt") as file:

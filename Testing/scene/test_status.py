@@ -72,6 +72,19 @@ def test_whether_a_model_has_an_interaction_memory_is_known_when_it_is_loaded(an
     assert statusOf(an_inference, None).hasInteractionMemory is False
 
 
+def test_where_the_interaction_memory_is_not_heard_the_kinds_of_scans_it_is_for_are_told(an_inference, monkeypatch):
+    an_inference.prepare(lambda outcome: None)
+    while an_inference.worker.poll(0.05):
+        pass
+    assert statusOf(an_inference, None).interactionMemoryScans == ()
+
+    predictor = an_inference.loaded.predictor
+    monkeypatch.setattr(type(predictor), "memory_modalities", ("CT", "PET", "PT"))
+    for modality, told in (("MR", ("CT", "PET")), (None, ("CT", "PET")), ("PT", ()), ("CT", ())):
+        monkeypatch.setattr(predictor, "_modality", modality)
+        assert statusOf(an_inference, None).interactionMemoryScans == told
+
+
 def test_what_the_memories_hold_is_told(an_inference):
     status = statusOf(an_inference, None, 3, "Liver", "Remembered.")
 

@@ -31,6 +31,7 @@ class FakeStatus:
     lastClickMilliseconds: float | None = None
     caseMemory: CaseMemoryFacts = CaseMemoryFacts()
     hasInteractionMemory: bool | None = None
+    interactionMemoryScans: tuple[str, ...] = ()
     interactions: int = 0
     recalled: str | None = None
     memoryNote: str = ""

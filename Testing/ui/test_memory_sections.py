@@ -266,6 +266,11 @@ def test_how_many_clicks_are_kept_is_told(ui, controller):
     assert controller.memories.interactions == 20
 
 
+def test_where_the_memory_does_not_help_it_is_said_that_it_is_not_used(ui, controller):
+    controller.setStatus(hasInteractionMemory=True, interactionMemoryScans=("CT", "PET"))
+    assert ui.interactionMemoryLabel.text == "Not used in this scan: it helps in CT, PET only."
+
+
 def test_both_memories_are_on_at_first_and_switched_in_the_panel(ui, controller):
     controller.setStatus(hasInteractionMemory=True)
     assert controller.memories.choice.use

@@ -39,6 +39,7 @@ class InteractionMemory:
             model without memory, bit by bit.
         heard_from: interactions that have to be remembered before they are heard; with fewer, the model is as without
             memory.
+        modalities: kinds of scans in which they are heard (``CT``, ``MR``, ``PT``); empty: in all.
     """
 
     attention: MemoryAttention
@@ -47,6 +48,7 @@ class InteractionMemory:
     facts: Mapping[str, Any] = field(default_factory=dict)
     from_first_click: bool = False
     heard_from: int = 1
+    modalities: tuple[str, ...] = ()
 
     @property
     def config(self) -> InteractionConfig:
@@ -108,17 +110,20 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     parts = {_ATTENTION: memory.attention.state_dict()}
     parts |= {part: state for part in _REPLACEABLE if (state := getattr(memory, part)) is not None}
     tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
-    own = {name: one.cpu() for name, one in network.state_dict().items() if one.numel() >= _WORTH_LEAVING_OUT}
-    tensors = {name: one for name, one in tensors.items() if name not in own or not torch.equal(one.cpu(), own[name])}
+    state = {name: one.cpu() for name, one in network.state_dict().items()}
+    tuned = {name for name, one in tensors.items() if name not in state or not torch.equal(one.cpu(), state[name])}
+    own = {name: one for name, one in state.items() if one.numel() >= _WORTH_LEAVING_OUT}
+    tensors = {name: one.cpu() for name, one in tensors.items() if name in tuned or name not in own}
     added = precision == "int8"
     if added:
-        tensors = {name: one.cpu() - own[name] if name in own else one for name, one in tensors.items()}
+        tensors = {name: one - own[name] if name in own else one for name, one in tensors.items()}
     transposed = {
         f"{name}.weight": 1 for name, module in network.named_modules() if isinstance(module, nn.ConvTranspose3d)
     }
     replaces = [part for part in parts if part != _ATTENTION]
     texts: dict[str, Any] = {"config": memory.config.to_dict(), "training": dict(memory.facts), "replaces": replaces}
     texts |= {"from_first_click": memory.from_first_click, "heard_from": memory.heard_from}
+    texts |= {"modalities": list(memory.modalities)}
     metadata = {key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in texts.items()}
     metadata |= {"format": FORMAT, "format_version": str(FORMAT_VERSION), "precision": precision}
     metadata |= {"added": json.dumps(added)}
@@ -169,6 +174,7 @@ def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
     memory = InteractionMemory(
         attention, states.get("prompt_encoder"), states.get("mask_decoder"), _json(file, "training", dict),
         _json(file, "from_first_click", bool), _json(file, "heard_from", int) if "heard_from" in file.metadata else 1,
+        tuple(map(str, _json(file, "modalities", list))) if "modalities" in file.metadata else (),
     )  # fmt: skip
     memory.check_fit(network)
     return memory

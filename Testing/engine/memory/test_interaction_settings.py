@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,18 @@ def test_turned_off_it_is_the_plain_model():
     session.predictor.set_interaction_memory(False)
     assert session.predictor.settings == a_predictor(network, None).settings
     assert all(same(masks_of(session, clicks), masks_of(a_session(network, None), clicks)))
+
+
+@pytest.mark.parametrize(("modalities", "is_heard"), [((), True), (("MR", "CT"), True), (("MR", "PT"), False)])
+def test_it_is_heard_in_the_kinds_of_scans_that_its_file_names(modalities, is_heard):
+    network, clicks = NETWORKS["native"], some_clicks(4)  # in a CT
+    memory = a_memory(network, tuned=True, from_first_click=True)
+    session = a_session(network, replace(memory, modalities=modalities))
+    plain = a_session(network, memory if is_heard else None)
+    assert all(same(masks_of(session, clicks), masks_of(plain, clicks)))
+    state = session._replay.state_of(session._history.current)
+    assert bool(state.interactions) is is_heard
+    assert session.predictor.condition_ahead(state.grid, state.interactions) is is_heard
 
 
 def test_turned_off_and_on_between_two_clicks_it_hears_all_that_it_would_have():
