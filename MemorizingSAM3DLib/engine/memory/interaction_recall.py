@@ -19,6 +19,8 @@ from .interaction_bank import InteractionBank
 from .interaction_weights import InteractionMemory
 from .memory_attention import conditioned
 
+_MOST_OF_OTHER_CROPS = 4
+
 
 class InteractionRecall:
     """An interaction memory on a device, with its bank.
@@ -92,15 +94,19 @@ class InteractionRecall:
               graphs: GraphedCalls | None = None) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
         """The network to decode with, and the features that it gets. With too few memories: the plain network's own.
 
+        Heard are those made in this crop, and the newest few of others whose click lies in it: these have to be
+        embedded anew, and more of them change nothing (docs/evaluation.md).
+
         Args:
             graphs: replay the attention; None: it is computed.
         """
-        if self._too_few(memories):
+        memories = () if self._too_few(memories) else self._near(memories, grid)
+        if not memories:
             return (self.network if self.memory.from_first_click else self._plain), features
         if graphs is not None:
             stack = self.bank.load_padded(memories, grid)
             return self.network, graphs.condition(self.network, self.attention, features, stack)
-        if self._prepared is not None and self._prepared[0] is features and self._prepared[1] == tuple(memories):
+        if self._prepared is not None and self._prepared[0] is features and self._prepared[1] == memories:
             return self.network, self._prepared[2]
         return self.network, conditioned(self.network, self.attention, features, self.bank.load(memories, grid))
 
@@ -109,11 +115,17 @@ class InteractionRecall:
 
         The last ones are kept, for :meth:`heard` of the same crop and memories, which then takes no time.
         """
-        if not self._too_few(memories):
-            self._prepared = features, tuple(memories), self.heard(features, grid, memories)[1]
+        if not self._too_few(memories) and (near := self._near(memories, grid)):
+            self._prepared = features, near, self.heard(features, grid, memories)[1]
 
     def _too_few(self, memories: Sequence[Interaction]) -> bool:
         return not memories or memories[-1].number + 1 < self.memory.heard_from
+
+    @staticmethod
+    def _near(memories: Sequence[Interaction], grid: CropGrid) -> tuple[Interaction, ...]:
+        others = [one for one in memories if one.grid != grid and grid.contains(one.click.ras)]
+        heard = {one.number for one in others[-_MOST_OF_OTHER_CROPS:]}
+        return tuple(one for one in memories if one.grid == grid or one.number in heard)
 
     def remember(self, features: ImageFeatures, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction]) -> tuple[Interaction, ...]:  # fmt: skip

@@ -183,3 +183,20 @@ def test_too_few_memories_are_as_none():
         assert (recall._prepared is not None) == is_heard
         decoder, heard = recall.heard(features, crop, past[:count][-2:])
         assert (decoder is network, heard is features) == (not is_heard, not is_heard)
+
+
+def test_of_other_crops_the_newest_few_in_view_are_heard():
+    network = a_network()
+    recall, features, crop = a_recall(network, size=20), features_of(network), a_crop(network)
+    other = CropGrid((3.0, -2.0, 3.0), 1.5, crop.size)
+    own = some_interactions(10, recall.memory.config, crop)
+    inside, outside = Click((1.0, -2.0, 3.0)), Click((1000.0, 0.0, 0.0))
+    past = [replace(one, grid=other, click=inside) for one in own[:6]]
+    past += [replace(own[6], grid=other, click=outside), own[7], replace(own[8], grid=other, click=inside), own[9]]
+    assert [one.number for one in recall._near(past, crop)] == [3, 4, 5, 7, 8, 9]
+
+    far = [replace(one, grid=other, click=outside) for one in own]
+    decoder, heard = recall.heard(features, crop, far)
+    assert decoder is network and heard is features
+    recall.prepare(features, crop, far)
+    assert recall._prepared is None
