@@ -219,9 +219,6 @@ def pack(
     start: Annotated[
         str, typer.Option("--from", help="Of a train-memory run: the model that it began with.")
     ] = "native-v4",
-    heard_from: Annotated[
-        int, typer.Option(min=1, help="Of a train-memory run: interactions before which none is heard.")
-    ] = 1,
     modalities: Annotated[
         list[str] | None,
         typer.Option("--modality", help="Of a train-memory run: scans that it is heard in. Default: all."),
@@ -249,7 +246,7 @@ def pack(
     if (run / MEMORY_FILE).exists():
         network = load(start).network
         facts = dict(load_interaction_memory(run / MEMORY_FILE, network).facts)
-        memory = replace(trained_memory(run / STATE, facts), heard_from=heard_from, modalities=tuple(modalities or ()))
+        memory = replace(trained_memory(run / STATE, facts), modalities=tuple(modalities or ()))
         save_interaction_memory(out, memory, network, "int8", levels)
     else:
         training = load(str(run / "model.safetensors")).training

@@ -76,7 +76,6 @@ class MemoryChoice:
             "parameters": sum(parameter.numel() for parameter in memory.attention.parameters()),
             "tuned_decoder": memory.mask_decoder is not None,
             "from_first_click": memory.from_first_click,
-            "heard_from": memory.heard_from,
             "modalities": list(memory.modalities),
         }
         if not self.heard:

@@ -92,7 +92,7 @@ class InteractionRecall:
 
     def heard(self, features: ImageFeatures, grid: CropGrid, memories: Sequence[Interaction],
               graphs: GraphedCalls | None = None) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
-        """The network to decode with, and the features that it gets. With too few memories: the plain network's own.
+        """The network to decode with, and the features that it gets. Without memories: the plain network's own.
 
         Heard are those made in this crop, and the newest few of others whose click lies in it: these have to be
         embedded anew, and more of them change nothing (docs/evaluation.md).
@@ -100,7 +100,7 @@ class InteractionRecall:
         Args:
             graphs: replay the attention; None: it is computed.
         """
-        memories = () if self._too_few(memories) else self._near(memories, grid)
+        memories = self._near(memories, grid)
         if not memories:
             return (self.network if self.memory.from_first_click else self._plain), features
         if graphs is not None:
@@ -115,11 +115,8 @@ class InteractionRecall:
 
         The last ones are kept, for :meth:`heard` of the same crop and memories, which then takes no time.
         """
-        if not self._too_few(memories) and (near := self._near(memories, grid)):
+        if near := self._near(memories, grid):
             self._prepared = features, near, self.heard(features, grid, memories)[1]
-
-    def _too_few(self, memories: Sequence[Interaction]) -> bool:
-        return not memories or memories[-1].number + 1 < self.memory.heard_from
 
     @staticmethod
     def _near(memories: Sequence[Interaction], grid: CropGrid) -> tuple[Interaction, ...]:

@@ -37,8 +37,6 @@ class InteractionMemory:
         facts: JSON-ready facts about the training.
         from_first_click: they replace them where nothing is remembered yet, too; else a first click is that of the
             model without memory, bit by bit.
-        heard_from: interactions that have to be remembered before they are heard; with fewer, the model is as without
-            memory.
         modalities: kinds of scans in which they are heard (``CT``, ``MR``, ``PT``); empty: in all.
     """
 
@@ -47,7 +45,6 @@ class InteractionMemory:
     mask_decoder: Mapping[str, Tensor] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     from_first_click: bool = False
-    heard_from: int = 1
     modalities: tuple[str, ...] = ()
 
     @property
@@ -122,7 +119,7 @@ def save_interaction_memory(path: Path, memory: InteractionMemory, network: SAM3
     }
     replaces = [part for part in parts if part != _ATTENTION]
     texts: dict[str, Any] = {"config": memory.config.to_dict(), "training": dict(memory.facts), "replaces": replaces}
-    texts |= {"from_first_click": memory.from_first_click, "heard_from": memory.heard_from}
+    texts |= {"from_first_click": memory.from_first_click}
     texts |= {"modalities": list(memory.modalities)}
     metadata = {key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in texts.items()}
     metadata |= {"format": FORMAT, "format_version": str(FORMAT_VERSION), "precision": precision}
@@ -171,10 +168,10 @@ def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
     }
     attention.load_state_dict(states.pop(_ATTENTION), strict=True, assign=True)
     attention.eval().requires_grad_(False)
+    scans = _json(file, "modalities", list) if "modalities" in file.metadata else []
     memory = InteractionMemory(
         attention, states.get("prompt_encoder"), states.get("mask_decoder"), _json(file, "training", dict),
-        _json(file, "from_first_click", bool), _json(file, "heard_from", int) if "heard_from" in file.metadata else 1,
-        tuple(map(str, _json(file, "modalities", list))) if "modalities" in file.metadata else (),
+        _json(file, "from_first_click", bool), tuple(map(str, scans)),
     )  # fmt: skip
     memory.check_fit(network)
     return memory

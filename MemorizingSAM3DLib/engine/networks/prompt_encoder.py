@@ -306,10 +306,11 @@ class NativePromptEncoder(nn.Module):
         """
         assert image is not None
         if _can_look_at(labels) and not torch.is_grad_enabled():
-            sign = int(labels[0, 0])
+            channels = self._channels_of(int(labels[0, 0]))
             with torch.autocast(coords.device.type, enabled=False):
-                drawn = self._maps_of_one(coords, sign, image, logits)
-            quarter = self.at_quarter(drawn, self._channels_of(sign))
+                drawn = [(logits[0, 0].float() / 4).tanh(), *self._maps_on(ClickCanvas(), coords, labels, image)]
+                some = torch.stack([drawn[channel] for channel in channels])[None]
+            quarter = self.at_quarter(some.contiguous(memory_format=torch.channels_last_3d), channels)
         else:
             with torch.autocast(coords.device.type, enabled=False):
                 maps = torch.cat([self.click_maps(coords, labels), self._likeness_to_one(coords, labels, image)], dim=1)
@@ -324,24 +325,6 @@ class NativePromptEncoder(nn.Module):
         others = 0 if sign == 1 else 1
         first, second = 1 + others * near, 1 + 2 * near + others * like
         return [0, *range(first, first + near), *range(second, second + like)]
-
-    def _maps_of_one(self, coords: Tensor, sign: int, image: Tensor, logits: Tensor) -> Tensor:
-        """The last logits and the maps of one crop's only click, those of the other sign, which are empty, left out.
-
-        Args:
-            coords: (1, 1, 3). sign: 1 positive, 0 negative, -1 padding. image, logits: (1, 1, m, m, m).
-        """
-        maps = [(logits[0, 0].float() / 4).tanh()]
-        if sign >= 0:
-            size, image = self.config.output_size, image[:, 0].float()
-            centre = (coords[0, 0].float() + 0.5) * (size / self.config.image_size) - 0.5
-            away = (torch.arange(size, device=coords.device, dtype=torch.float32) - centre[:, None]) ** 2
-            for sigma in self.sigmas:
-                exponents = away / (-2 * sigma**2)
-                r, a, s = torch.where(exponents > LEAST_FACTOR, exponents.exp(), 0.0)
-                maps.append((r[:, None] * a).flatten()[:, None].mul(s).unflatten(0, (size, size)))
-            maps += self._likenesses_at((image[0] - self._clicked_intensities(coords, image)[0, 0]).abs())
-        return torch.stack(maps)[None].contiguous(memory_format=torch.channels_last_3d)
 
     def _likeness_to_one(self, coords: Tensor, labels: Tensor, image: Tensor) -> Tensor:
         """:meth:`likeness_maps` of one click each, in half the time: one sign is looked at."""

@@ -171,20 +171,6 @@ def test_without_memories_nothing_is_prepared():
     assert recall._prepared is None
 
 
-def test_too_few_memories_are_as_none():
-    network = a_network()
-    memory = replace(a_memory(network, tuned=True), heard_from=3)
-    recall = InteractionRecall(network, memory, choose_runtime("cpu"), 2)
-    features, crop = features_of(network), a_crop(network)
-    past = some_interactions(4, memory.config, crop)
-    for count, is_heard in ((1, False), (2, False), (3, True), (4, True)):
-        # What a bank of two still holds: how many there were is what counts.
-        recall.prepare(features, crop, past[:count][-2:])
-        assert (recall._prepared is not None) == is_heard
-        decoder, heard = recall.heard(features, crop, past[:count][-2:])
-        assert (decoder is network, heard is features) == (not is_heard, not is_heard)
-
-
 def test_of_other_crops_the_newest_few_in_view_are_heard():
     network = a_network()
     recall, features, crop = a_recall(network, size=20), features_of(network), a_crop(network)

@@ -71,14 +71,14 @@ def rewritten(path, **changes) -> None:
 @pytest.mark.parametrize("tuned", [False, True])
 @pytest.mark.parametrize("kinds", ALL_KINDS)
 def test_in_float32_it_comes_back_bit_for_bit(a_path, kinds, tuned):
-    memory = replace(a_memory(NETWORK, kinds, tuned=tuned, from_first_click=tuned), heard_from=8)
+    memory = replace(a_memory(NETWORK, kinds, tuned=tuned, from_first_click=tuned), modalities=("CT", "PT"))
     save_interaction_memory(a_path, memory, NETWORK, "float32")
     loaded = load_interaction_memory(a_path, NETWORK)
     before, after = states_of(memory), states_of(loaded)
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert (loaded.config, loaded.facts, loaded.from_first_click) == (memory.config, memory.facts, tuned)
-    assert loaded.heard_from == 8
+    assert loaded.modalities == ("CT", "PT")
     assert (loaded.prompt_encoder is None, loaded.mask_decoder is None) == (not tuned, not tuned)
 
 
@@ -350,9 +350,9 @@ def test_a_fingerprint_is_of_the_image_encoder_alone():
     assert encoder_fingerprint(another_network()) != encoder_fingerprint(NETWORK)
 
 
-def test_a_file_that_does_not_say_from_when_it_is_heard_is_heard_from_the_first_on(a_file):
-    rewritten(a_file, heard_from=None)
-    assert load_interaction_memory(a_file, NETWORK).heard_from == 1
+def test_a_file_that_does_not_say_in_which_scans_it_is_heard_is_heard_in_all(a_file):
+    rewritten(a_file, modalities=None)
+    assert load_interaction_memory(a_file, NETWORK).modalities == ()
 
 
 def test_in_int8_a_tuned_decoder_is_told_by_what_was_added_to_the_networks_own(a_path):
