@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..engine.networks.config import NetworkConfig
 from ..engine.networks.sam3d import build_network
+from ..engine.weights_file import without_values
 from .alternation import Finding
 from .contender import Contender, Group, Job, Setting
 from .rows import Ceiling
@@ -35,7 +36,7 @@ def encode_facts(config: NetworkConfig, precision: str, encode: Callable[[Any, T
         ``bytes``: the weights once, the crop, what comes out. ``written_bytes``: what the encoder's layers write
         besides, which a cache may hold.
     """
-    with torch.device("meta"):
+    with without_values():
         encoder = build_network(config).eval().image_encoder
         image = torch.empty(1, 1, *[config.image_size] * 3)
     written: list[int] = []

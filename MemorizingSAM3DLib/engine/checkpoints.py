@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from .download import converted_path, model_path
@@ -19,7 +18,7 @@ from .networks.image_encoder import ImageEncoder
 from .networks.sam3d import SAM3D, PublishedSAM3D, build_network
 from .published_file import Kind, PublishedFamily, read_published
 from .registry import ModelEntry, describe_file, known_models
-from .weights_file import Precision, WeightsFile, compare_tensors, write_weights
+from .weights_file import Precision, WeightsFile, compare_tensors, without_values, write_weights
 
 FORMAT = "memorizing-sam3d"
 FORMAT_VERSION = 1
@@ -122,7 +121,7 @@ def load(
             f"{path} holds an image encoder only: without a prompt encoder and a mask decoder it cannot segment.",
             "Give a complete checkpoint. (An encoder alone can start a training.)",
         )
-    with torch.device("meta"):
+    with without_values():
         network = _build(config, path)
     _fill(network, file, "")
     return Checkpoint(network.eval(), config, _json(file, "training"), path, facts.sha256, entry)
@@ -144,7 +143,7 @@ def load_encoder(path: Path) -> ImageEncoder:
         CheckpointError: as :func:`load`.
     """
     file, config, kind = _open(path)
-    with torch.device("meta"):
+    with without_values():
         network = _build(config, path)
     if kind == "encoder":
         _fill(network.image_encoder, file, _ENCODER)
@@ -166,7 +165,7 @@ def convert_published(source: Path, target: Path, family: PublishedFamily | None
         OutputError: the target cannot be written.
     """
     published = read_published(source, family)
-    with torch.device("meta"):
+    with without_values():
         expected = _build(published.config, source).state_dict()
     if published.kind == "encoder":
         expected = {name: tensor for name, tensor in expected.items() if name.startswith(_ENCODER)}

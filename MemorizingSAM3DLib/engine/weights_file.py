@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from .errors import CheckpointError, OutputError
 
@@ -33,6 +34,36 @@ _SMALL = 4096  # elements: tensors below this are not worth rounding
 _FLOATS = ("F32", "F16", "BF16")
 _SCALE = ".scale"
 _DAMAGED = "Copy or download it again."
+
+
+# What gives a fresh tensor its values, in torch.nn.init and in modules' own __init__.
+_INITIALISERS = (
+    Tensor.uniform_, Tensor.normal_, Tensor.zero_, Tensor.fill_, Tensor.erfinv_, Tensor.mul_, Tensor.add_,
+    Tensor.clamp_,
+)  # fmt: skip
+
+
+class _NoInitialisers(TorchFunctionMode):
+    def __torch_function__(self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (),
+                           kwargs: dict[str, Any] | None = None) -> Any:  # fmt: skip
+        if getattr(function, "__module__", None) == torch.nn.init.__name__:  # some are seen as a whole
+            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+        if function in _INITIALISERS and args[0].is_meta:
+            return args[0]
+        if function is torch.randn:
+            return torch.empty(*args, **(kwargs or {}))
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Modules that are built in it have shapes but no values: they lie on the meta device until they are filled.
+
+    Their initialisers are left out. On the meta device those cost a second and import ``torch._dynamo``, and with
+    PyTorch's CUDA build triton, whose LLVM ends a Linux process that has rendered with Mesa.
+    """
+    with torch.device("meta"), _NoInitialisers():
+        yield
 
 
 class Stored(NamedTuple):

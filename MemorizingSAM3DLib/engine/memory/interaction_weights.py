@@ -15,7 +15,7 @@ from ..errors import CheckpointError
 from ..fingerprint import encoder_fingerprint, weights_fingerprint
 from ..networks.sam3d import SAM3D, build_network
 from ..resources import resource_path
-from ..weights_file import Precision, WeightsFile, write_weights
+from ..weights_file import Precision, WeightsFile, without_values, write_weights
 from .interaction_config import InteractionConfig
 from .memory_attention import MemoryAttention
 
@@ -77,7 +77,7 @@ class InteractionMemory:
         self.check_fit(network)
         if self.prompt_encoder is None and self.mask_decoder is None:
             return network
-        with torch.device("meta"):
+        with without_values():
             other = build_network(network.config)
         other.image_encoder = network.image_encoder
         for part in _REPLACEABLE:
@@ -144,7 +144,7 @@ def load_interaction_memory(path: Path, network: SAM3D) -> InteractionMemory:
     replaces = _json(file, "replaces", list)
     if not all(part in _REPLACEABLE for part in replaces):
         raise _contradicts(path)
-    with torch.device("meta"):
+    with without_values():
         attention = MemoryAttention(config)
     modules: dict[str, nn.Module] = {_ATTENTION: attention} | {part: getattr(network, part) for part in replaces}
     expected = {f"{part}.{name}": t for part in modules for name, t in modules[part].state_dict().items()}
