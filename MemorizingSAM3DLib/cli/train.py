@@ -38,14 +38,22 @@ def train(
     warm_up: Annotated[
         int | None, typer.Option(min=0, help="Steps of the warm-up.", show_default="200, at most a tenth")
     ] = None,
-    clicks: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 2,
+    schedule: Annotated[str, typer.Option(help="cosine, constant, or steps.")] = "cosine",
+    optimizer: Annotated[str, typer.Option(help="adamw, or muon (matrices by Muon, the rest by AdamW).")] = "adamw",
+    precision: Annotated[str, typer.Option(help="auto (what the processor is fast in), float32 or bfloat16.")] = "auto",
+    average: Annotated[float, typer.Option(min=0, max=1, help="Decay of the moving average of the weights.")] = 0.998,
+    targets: Annotated[int, typer.Option(min=1, max=8, help="Structures a crop (networks with 8^3 tokens).")] = 2,
+    clicks: Annotated[int, typer.Option(min=1, max=20, help="Prompts with a loss, a structure.")] = 2,
     skip_dropout: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of batches decoded without the skip stem's features.")
-    ] = 0.0,
+        float | None, typer.Option(min=0, max=1, help="Share decoded without the skip stem's features.")
+    ] = None,
     token_loss: Annotated[
-        float, typer.Option(min=0, max=10, help="Weight of a loss on the transformer's tokens alone.")
-    ] = 0.0,
-    synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic volumes.")] = 0.3,
+        float | None, typer.Option(min=0, max=10, help="Weight of a loss on the transformer's tokens alone.")
+    ] = None,
+    synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of scenes without a scan.")] = 0.22,
+    supervoxels: Annotated[float, typer.Option(min=0, max=1, help="Share of crops with supervoxels alone.")] = 0.14,
+    unlabelled: Annotated[Path | None, typer.Option(help="Folder of scans without labels, for supervoxels.")] = None,
+    label_maps: Annotated[Path | None, typer.Option(help="Folder of label maps, for rendered scenes.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     include_nc: Annotated[bool, typer.Option(help="Also datasets whose licence is not commercial.")] = False,
     seed: Annotated[int, typer.Option()] = 0,
@@ -77,22 +85,27 @@ def train(
     import torch
 
     from ..engine.recall.remembering import case_layout
-    from ..learning.objective import ClickObjective, ClickOptions
     from ..learning.training import TrainingOptions
     from .case_memory_options import layers_of
     from .memory_filling import build
     from .training_runs import (
         Data,
+        Prompting,
         Run,
-        batch_source,
         check_crops,
         joined_processes,
         load_training_cases,
+        objective_and_source,
         progress_of,
         run_training,
     )
 
     check_crops(crops)
+    for name, value, known in (("schedule", schedule, ("cosine", "constant", "steps")),
+                               ("optimizer", optimizer, ("adamw", "muon")),
+                               ("precision", precision, ("auto", "float32", "bfloat16"))):  # fmt: skip
+        if value not in known:
+            raise typer.BadParameter(f"{value} is none of {', '.join(known)}.", param_hint=f"--{name}")
     if attention_layers is not None and case_memory is None:
         raise typer.BadParameter("--attention-layers needs it.", param_hint="--case-memory")
     if case_memory is not None and case_memory.exists() and not freeze_encoder and not (out / "state.pt").exists():
@@ -100,7 +113,8 @@ def train(
     if case_memory is not None and manifest is None:
         raise typer.BadParameter("--case-memory needs it: there is nothing to remember.", param_hint="--manifest")
     data = Data(
-        manifest, datasets.split(",") if datasets else None, include_nc, synthetic, crops, workers, cache, seed
+        manifest, datasets.split(",") if datasets else None, include_nc, synthetic, crops, workers, cache, seed,
+        supervoxels=supervoxels, unlabelled=unlabelled, label_maps=label_maps,
     )  # fmt: skip
     torch.manual_seed(seed)
     network, origin = _network(start, changes or [])
@@ -110,19 +124,17 @@ def train(
     options = TrainingOptions(
         steps=steps, batch=batch,
         learning_rate=learning_rate or (_FINE_TUNING_RATE if start else _FRESH_RATE),
-        warm_up=min(200, steps // 10) if warm_up is None else warm_up,
-    )  # fmt: skip
+        warm_up=min(200, steps // 10) if warm_up is None else warm_up, ema=average, schedule=schedule,
+        optimizer=optimizer, precision=precision,
+    )  # type: ignore[arg-type]  # fmt: skip
     with joined_processes(device, threads) as (processes, console), progress_of(console) as progress:
         cases = load_training_cases(data, processes, progress)
         network.to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        on_device = processes.device.type == "cuda"
-        clicked = ClickOptions(clicks=clicks, on_device=on_device, skip_dropout=skip_dropout,
-                               token_loss=token_loss)  # fmt: skip
+        prompting = Prompting(clicks, targets, skip_dropout, token_loss)
+        objective, source = objective_and_source(network, data, cases, prompting, batch, processes)
         facts = {"from": origin, "encoder_frozen": freeze_encoder, "datasets": sorted({c.dataset for c in cases}),
-                 "cases": len(cases), "synthetic_share": synthetic if cases else 1.0, "skip_dropout": skip_dropout,
-                 "token_loss": token_loss, "seed": seed}  # fmt: skip
-        source = batch_source(data, cases, network.config, batch, processes)
-        objective = ClickObjective(network, clicked, seed)
+                 "cases": len(cases), "synthetic_share": synthetic if cases else 1.0, "seed": seed,
+                 **objective.facts}  # fmt: skip
         finished = run_training(objective, source, options, Run(out, processes, console, progress, minutes, facts))
     if case_memory is not None and manifest is not None and finished and processes.first:
         # Keys, values and descriptors of an encoder that was still being trained would not be those of the one that is

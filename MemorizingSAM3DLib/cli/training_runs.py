@@ -36,6 +36,8 @@ class Data:
         synthetic: share of synthetic volumes. crops: where they are made: ``device``, ``workers`` or ``auto``.
         workers: processes that prepare crops. cache: the folder that packs are expanded into.
         cases: so many of each dataset's cases, as a number or a share in per cent; None: all.
+        supervoxels: share of crops whose structures come from intensities alone. unlabelled: folder of scans for them.
+        label_maps: folder of label maps that are rendered.
     """
 
     manifest: Path | None
@@ -47,6 +49,24 @@ class Data:
     cache: Path | None
     seed: int
     cases: str | None = None
+    supervoxels: float = 0.14
+    unlabelled: Path | None = None
+    label_maps: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """How structures are prompted in training.
+
+    Attributes:
+        rounds: prompts with a loss. targets: structures a crop.
+        skip_dropout, token_loss: None takes what the network's training usually has.
+    """
+
+    rounds: int
+    targets: int
+    skip_dropout: float | None
+    token_loss: float | None
 
 
 def check_crops(crops: str) -> None:
@@ -133,6 +153,35 @@ def load_training_cases(data: Data, processes: Processes, progress: Progress) ->
     return processes.first_before_others(
         lambda: collection.load(entries, cache, lambda done, _: progress.update(reading, completed=done))
     )
+
+
+def objective_and_source(network: NativeSAM3D, data: Data, cases: list[Case], prompting: Prompting, batch: int,
+                         processes: Processes) -> tuple[Objective, BatchSource]:  # fmt: skip
+    """What is minimised and on what, as the network asks for.
+
+    Raises:
+        DataError: scans without labels, or label maps, cannot be read.
+    """
+    from ..learning.batches import LoadedBatches
+    from ..learning.objective import ClickObjective, ClickOptions
+    from ..learning.prompt_objective import PromptObjective, PromptOptions
+    from ..learning.prompted_samples import DataShares, PromptedSamples
+    from ..learning.scenes import read_label_scenes
+    from ..learning.unlabelled import read_unlabelled
+
+    given = {name: value for name in ("skip_dropout", "token_loss") if (value := getattr(prompting, name)) is not None}
+    if not network.config.full_grid:
+        on_device = processes.device.type == "cuda"
+        clicked = ClickOptions(clicks=prompting.rounds, on_device=on_device, **given)
+        source = batch_source(data, cases, network.config, batch, processes)
+        return ClickObjective(network, clicked, data.seed), source
+    scenes = read_label_scenes(data.label_maps) if data.label_maps else []
+    unlabelled = read_unlabelled(data.unlabelled) if data.unlabelled else []
+    anatomical = 0.4 * data.synthetic if scenes else 0.0
+    shares = DataShares(data.supervoxels, data.synthetic - anatomical, anatomical)
+    samples = PromptedSamples(network.config, cases, unlabelled, scenes, data.seed, prompting.targets, shares)
+    objective = PromptObjective(network, PromptOptions(rounds=prompting.rounds, **given), data.seed)
+    return objective, LoadedBatches(samples, batch, processes, data.workers)
 
 
 def batch_source(data: Data, cases: list[Case], config: NetworkConfig, batch: int, processes: Processes) -> BatchSource:

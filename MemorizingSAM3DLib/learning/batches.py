@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from .distributed import Processes
 from .manifest import DataError
 from .objective import Batch
-from .sampling import Sample, SampleStream
+from .sampling import Sample
 
 
 class BatchSource(Protocol):
@@ -34,6 +34,15 @@ class BatchSource(Protocol):
         """
 
 
+class Samples(Protocol):
+    """Samples by number; ``size`` and ``output_size`` are the edges of crops and targets, voxels."""
+
+    size: int
+    output_size: int
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
 class LoadedBatches:
     """Batches of a stream's samples, prepared by worker processes; sample i of step n is number n * batch + i.
 
@@ -41,7 +50,7 @@ class LoadedBatches:
         batch: samples a step, over all processes. workers: 0 prepares them in this process.
     """
 
-    def __init__(self, stream: SampleStream, batch: int, processes: Processes, workers: int = 0) -> None:
+    def __init__(self, stream: Samples, batch: int, processes: Processes, workers: int = 0) -> None:
         self.stream, self.batch, self.processes, self.workers = stream, batch, processes, workers
         self.share = processes.share(batch)
 
@@ -97,7 +106,7 @@ class _Fault(NamedTuple):
 
 
 class _Samples(Dataset["Sample | _Fault"]):
-    def __init__(self, stream: SampleStream) -> None:
+    def __init__(self, stream: Samples) -> None:
         self.stream = stream
 
     def __getitem__(self, index: int) -> Sample | _Fault:

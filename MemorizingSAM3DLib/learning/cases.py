@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from ..engine.geometry import Volume
 from .foreground import foreground
 from .manifest import DataError, Entry, image_and_label, read_manifest, select
 
@@ -90,6 +91,13 @@ class Case:
             voxels = np.stack(np.unravel_index(flat, tuple(high - low)), axis=1) + low
             self._targets[label] = Target(low, high, voxels.astype(np.int32))
         return self._targets[label]
+
+
+def case_volume(case: Case) -> Volume:
+    """A case's scan as the engine sees it; the origin, which no metric needs, is the scan's corner."""
+    return Volume(
+        np.ascontiguousarray(case.image.transpose(2, 1, 0)), np.diag([*case.spacing, 1.0]), modality=case.modality
+    )
 
 
 def load_case(folder: Path, entry: Entry) -> Case:

@@ -17,7 +17,7 @@ from ..engine.session import InteractiveSession
 from .bare_network import BareNetwork
 from .baselines import Baseline
 from .case_memory_choice import EvaluatedRecall
-from .cases import Case
+from .cases import Case, case_volume
 from .clicks import central_click
 from .metrics import dice
 from .scores import MODEL, OWN_CLICKS, SAME_CLICKS, ClickScore, Failure, Run, StructureResult
@@ -47,13 +47,6 @@ class EvaluationOptions:
     tolerance_mm: float = TOLERANCE_MM
     own_clicks: bool = False
     bare: bool = False
-
-
-def case_volume(case: Case) -> Volume:
-    """A case's scan as the engine sees it; the origin, which no metric needs, is the scan's corner."""
-    return Volume(
-        np.ascontiguousarray(case.image.transpose(2, 1, 0)), np.diag([*case.spacing, 1.0]), modality=case.modality
-    )
 
 
 def evaluated_labels(case: Case, number: int, options: EvaluationOptions) -> list[int]:

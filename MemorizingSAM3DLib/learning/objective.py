@@ -28,7 +28,8 @@ class Batch:
     """Samples of a step.
 
     Attributes:
-        images: (B, 1, S, S, S). targets: (B, 1, m, m, m), occupancy 0..1.
+        images: (B, 1, S, S, S). targets: (B, 1, m, m, m), occupancy 0..1; for networks with logits on the full grid
+            (B, T, S, S, S) bool, T targets a crop.
         numbers: of the samples in the whole training; what is drawn for a sample follows from seed and number.
     """
 
@@ -74,6 +75,11 @@ class Objective(nn.Module):
     names: tuple[str, ...]
     uses_all = True
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """What is worth recording of it in the model that it trains."""
+        return {}
+
     def rate_factor(self, name: str) -> float:
         """What a parameter of the network is learned at: times the learning rate."""
         return 1.0
@@ -95,6 +101,10 @@ class ClickObjective(Objective):
         self.loss = DiceCrossEntropy()
         self.tokens = TokenView(network) if options.token_loss and isinstance(network, NativeSAM3D) else None
         self.encoder_is_frozen = not any(p.requires_grad for p in network.image_encoder.parameters())
+
+    @property
+    def facts(self) -> dict[str, object]:
+        return {"skip_dropout": self.options.skip_dropout, "token_loss": self.options.token_loss}
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         options, targets = self.options, batch.targets

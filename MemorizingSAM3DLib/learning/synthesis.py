@@ -15,7 +15,7 @@ from .appearance import appearance
 from .shapes import LABELS, NESTED, label_map
 from .transfer import to_device
 
-_LEAST_VOXELS = 200
+_LEAST_VOXELS = 200  # at half resolution fewer are not counted reliably
 
 
 def synthesise(rng: np.random.Generator, size: int, device: torch.device | None = None,
@@ -36,6 +36,11 @@ def synthesise(rng: np.random.Generator, size: int, device: torch.device | None 
     generator = torch.Generator(device or "cpu").manual_seed(int(rng.integers(2**31)))
     labels = _looked_at(label_map(rng, generator, size), views, rng)
     return appearance(labels, rng, generator), _targets(labels, rng, generator).float()
+
+
+def random_target(labels: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+    """One structure of a label map (S, S, S), of the same shape, 0 or 1: a label, a union, a wall with its lumen."""
+    return _targets(labels[None], rng, generator)[0].float()
 
 
 def _looked_at(labels: Tensor, views: int, rng: np.random.Generator) -> Tensor:
@@ -63,7 +68,7 @@ def _targets(labels: Tensor, rng: np.random.Generator, generator: torch.Generato
     numbered = labels[:, ::step, ::step, ::step].flatten(1).float()
     numbered = numbered + torch.arange(views, device=labels.device)[:, None] * LABELS
     counts = torch.histc(numbered, bins=views * LABELS, min=0, max=views * LABELS).view(views, LABELS)
-    candidates = counts * step**3 >= _LEAST_VOXELS
+    candidates = counts * step**3 >= (_LEAST_VOXELS if views > 1 else _LEAST_VOXELS // 8)
     candidates[:, 0] = False
     order = (torch.rand(candidates.shape, generator=generator, device=labels.device) * candidates).topk(2, dim=1)
     first, second = (order.indices[:, i, None, None, None] for i in range(2))

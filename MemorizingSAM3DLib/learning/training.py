@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from ..engine.bfloat16_check import cpu_computes_bfloat16
 from ..engine.errors import OutputError
 from .batches import BatchSource
 from .distributed import Processes, TrainingError
+from .muon import Muon
 from .objective import Batch, Objective
 from .run_state import STATE, read_state, save_state
 from .training_log import TrainingLog
@@ -33,9 +35,12 @@ class TrainingOptions:
         steps: optimiser steps of the whole schedule. batch: samples a step, over all processes.
         learning_rate: the peak; an objective may give some parameters a multiple of it. warm_up: steps.
         ema: decay of the moving average of the weights.
-        precision: of the autocast; ``float32`` is exact to compare by.
+        precision: of the autocast; ``float32`` is exact to compare by; ``auto`` takes bfloat16 where the device
+            computes in it by itself; where it is emulated a step takes a hundred times as long.
         checkpoint_seconds: between two savings of the state.
-        schedule: ``cosine`` to 1 % of the peak; ``steps`` takes a tenth at 129/200 and at 180/200 of all steps (MAIS).
+        schedule: ``cosine`` to 1 % of the peak; ``steps`` takes a tenth at 129/200 and at 180/200 of all steps (MAIS);
+            ``constant`` stays at the peak, and the average of the weights is what counts.
+        optimizer: ``adamw``, or ``muon`` for matrices and kernels with AdamW for the rest (:mod:`.muon`).
     """
 
     steps: int = 6000
@@ -44,9 +49,10 @@ class TrainingOptions:
     weight_decay: float = 0.05
     warm_up: int = 200
     ema: float = 0.998
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
     checkpoint_seconds: float = 240.0
-    schedule: Literal["cosine", "steps"] = "cosine"
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    optimizer: Literal["adamw", "muon"] = "adamw"
 
 
 class Trainer:
@@ -80,16 +86,8 @@ class Trainer:
             raise TrainingError("No parameter of the network is to be trained.", "Do not freeze all of it.")
         self._trained = list(trained)
         self.average = {name: v.detach().clone().float() for name, v in objective.network.state_dict().items()}
-        groups = []
-        self._factors: list[float] = []  # of each group: times the learning rate
-        for factor in sorted({objective.rate_factor(name) for name in trained}):
-            chosen = [p for name, p in trained.items() if objective.rate_factor(name) == factor]
-            groups += [
-                {"params": [p for p in chosen if p.ndim > 1], "weight_decay": options.weight_decay},
-                {"params": [p for p in chosen if p.ndim <= 1], "weight_decay": 0.0},
-            ]
-            self._factors += [factor, factor]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.optimizers = _optimizers(trained, objective, options)
+        self.precision = _precision(options, processes.device)
         self.module: torch.nn.Module = objective
         self.step = 0
         self.seconds = 0.0
@@ -103,6 +101,8 @@ class Trainer:
         o = self.options
         if step < o.warm_up:
             return o.learning_rate * (step + 1) / o.warm_up
+        if o.schedule == "constant":
+            return o.learning_rate
         if o.schedule == "steps":
             return o.learning_rate * _DROP ** sum(step >= round(share * o.steps) for share in _DROPS)
         share = min(1.0, (step - o.warm_up) / max(1, o.steps - o.warm_up))
@@ -149,17 +149,20 @@ class Trainer:
             Figures, as means over all processes, and whether any process wants to stop.
         """
         rate = self.learning_rate(self.step)
-        for group, factor in zip(self.optimizer.param_groups, self._factors, strict=True):
-            group["lr"] = rate * factor
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
         self.module.train()
         device = self.processes.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
             loss, figures = self.module(batch, self.step)
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.objective.network.parameters(), 1.0)
         if torch.isfinite(norm):
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
         self.step += 1
         self._update_average()
         told = torch.cat([loss.detach()[None], figures, torch.tensor([float(stop)], device=loss.device)])
@@ -177,7 +180,8 @@ class Trainer:
             return
         network = self.objective.network
         state = {
-            "network": network.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
+            "network": network.state_dict(), "average": self.average,
+            "optimizer": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step, "seconds": self.seconds, "config": json.dumps(network.config.to_dict()),
             "options": json.dumps(asdict(self.options)), "trained": self._trained,
         }  # fmt: skip
@@ -196,7 +200,8 @@ class Trainer:
             )
         self.objective.network.load_state_dict(state["network"])
         self.average = {name: value.to(self.processes.device) for name, value in state["average"].items()}
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizer"], strict=True):
+            optimizer.load_state_dict(kept)
         self.step, self.seconds = state["step"], state["seconds"]
 
     def _update_average(self) -> None:
@@ -216,3 +221,36 @@ class Trainer:
             work()
         except OutputError as error:
             self.warn(str(error))
+
+
+def _optimizers(trained: dict[str, torch.nn.Parameter], objective: Objective,
+                options: TrainingOptions) -> list[torch.optim.Optimizer]:  # fmt: skip
+    """What updates the parameters; each group knows its ``factor``, times the learning rate."""
+    adamw: list[dict[str, Any]] = []
+    muon: list[dict[str, Any]] = []
+    for factor in sorted({objective.rate_factor(name) for name in trained}):
+        chosen = {name: p for name, p in trained.items() if objective.rate_factor(name) == factor}
+        matrices = {name: p for name, p in chosen.items() if options.optimizer == "muon" and _is_matrix(name, p)}
+        others = [p for name, p in chosen.items() if name not in matrices]
+        decay = {"factor": factor, "weight_decay": options.weight_decay}
+        muon += [{"params": list(matrices.values()), **decay}] if matrices else []
+        adamw += [
+            {"params": [p for p in others if p.ndim > 1], **decay},
+            {"params": [p for p in others if p.ndim <= 1], "factor": factor, "weight_decay": 0.0},
+        ]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(adamw, lr=options.learning_rate, betas=(0.9, 0.98), fused=True)
+    ]
+    return [*found, Muon(muon, lr=options.learning_rate)] if muon else found
+
+
+def _is_matrix(name: str, parameter: torch.nn.Parameter) -> bool:
+    """Whether a parameter maps features to features: embeddings are tables, whatever their axes."""
+    table = name.endswith("pos_embed") or "embedding" in name or "mask_token" in name or "rel_pos" in name
+    return parameter.ndim > 1 and min(parameter.flatten(1).shape) > 1 and not table
+
+
+def _precision(options: TrainingOptions, device: torch.device) -> str:
+    if options.precision != "auto":
+        return options.precision
+    return "bfloat16" if device.type == "cuda" or cpu_computes_bfloat16() else "float32"

@@ -77,6 +77,20 @@ class Volume:
         image, recorded_modality = read_image(Path(path))
         return cls.from_sitk(image, modality or recorded_modality)
 
+    def placed(self, ijk_to_ras: np.ndarray) -> Volume:
+        """The same voxels with another matrix; they are not checked again, which would read all of them.
+
+        Raises:
+            VolumeError: the matrix is none, as the class does.
+        """
+        matrix = np.array(ijk_to_ras, dtype=np.float64)
+        _refuse_matrix(matrix)
+        matrix.flags.writeable = False
+        volume = object.__new__(Volume)
+        for name, value in (("array", self.array), ("ijk_to_ras", matrix), ("modality", self.modality)):
+            object.__setattr__(volume, name, value)
+        return volume
+
     def to_sitk(self) -> sitk.Image:
         """A SimpleITK image (LPS) with a copy of the voxels; half precision, unknown to ITK, becomes float32."""
         array = self.array.astype(_itk_dtype(self.array.dtype), copy=False)

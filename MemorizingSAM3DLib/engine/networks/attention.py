@@ -59,6 +59,35 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
     return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
+@lru_cache(maxsize=16)
+def rotary_tables(grid: int, channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines by which a token grid's queries and keys are turned (Su 2021, arXiv 2104.09864, in 3D).
+
+    Each axis has a third of the pairs of channels; the shortest wave is 4 tokens long, the longest four times the grid.
+    What is left over is not turned.
+
+    Returns:
+        Two tensors (grid^3, channels // 2).
+    """
+    pairs = channels // 6
+    with torch.inference_mode(False):  # what is made here serves trainings in this process, too
+        steps = torch.arange(grid, dtype=torch.float32, device=device)
+        waves = torch.logspace(2.0, float(torch.tensor(4.0 * grid).log2()), pairs, base=2.0, device=device)
+        turns = steps[:, None] * (2 * torch.pi / waves)  # (grid, pairs)
+        d, h, w = (turns.view(*shape, pairs).expand(grid, grid, grid, pairs)
+                   for shape in ((grid, 1, 1), (1, grid, 1), (1, 1, grid)))  # fmt: skip
+        still = turns.new_zeros(grid, grid, grid, channels // 2 - 3 * pairs)
+        angles = torch.cat([d, h, w, still], dim=-1).flatten(0, 2)
+        return angles.cos(), angles.sin()
+
+
+def turned(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+    """Queries or keys (B, heads, N, head_dim), their pairs of channels (c, c + head_dim / 2) turned by the tables."""
+    cosine, sine = tables
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1).to(x.dtype)
+
+
 def relative_table(table: Tensor, size: int) -> Tensor:
     """R[i, j] = table[i - j + L - 1] for i, j < size: (2 L - 1, head_dim) to (size, size, head_dim)."""
     length = (table.shape[0] + 1) // 2

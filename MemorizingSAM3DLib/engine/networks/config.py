@@ -12,7 +12,7 @@ from ..errors import CheckpointError
 
 Family = Literal["native", "sam_med3d", "fastsam3d"]
 Attention = Literal["dense", "sparse", "column"]
-RelativePosition = Literal["decomposed", "published"]
+RelativePosition = Literal["decomposed", "published", "rotary"]
 Residual = Literal["pre_norm", "normed_stream"]
 
 FAMILIES: tuple[Family, ...] = ("native", "sam_med3d", "fastsam3d")
@@ -35,12 +35,17 @@ class NetworkConfig:
             FastSAM3D's published sparse encoder, which does not put its outputs back in their places).
         segments: the (w, r) pairs of sparse attention, tokens.
         window: edge of the padded attention window, tokens; 0 = no windows. global_blocks: blocks without windows.
-        relative_position: ``decomposed`` is the sound form, ``published`` the one with upstream's broadcasting quirk.
+        relative_position: ``decomposed`` is the sound form, ``published`` the one with upstream's broadcasting quirk;
+            ``rotary`` turns queries and keys by their place (Su 2021, along three axes), so that no bias is made.
         residual: ``pre_norm`` x + mlp(norm2(x)); ``normed_stream`` x = norm2(x); x + mlp(x) (FastSAM3D's student).
         embedding_channels: channels of the image embedding, the prompts and the mask decoder.
         decoder_heads, decoder_mlp, decoder_depth: the two-way transformer.
+        token_blocks: native only, with patches of 8: transformer blocks over the image's tokens in the mask decoder,
+            one after each layer of the two-way transformer, so that what a prompt says travels between tokens.
+        token_mlp_ratio: of those blocks.
         stem_channels: channels of the native skip stem at 1/2, 1/4 and 1/8 of the crop's resolution; empty = no stem.
-        upscale_channels: channels while upscaling; each entry doubles the resolution of the embedding grid.
+        upscale_channels: channels while upscaling; each entry doubles the resolution of the embedding grid. With
+            patches of 8 the last step to the crop's own grid is made by the logits alone, eight from each cell.
         refine_blocks: native only: convolutional blocks after each of those steps; those at the coarse ones let a
             click reach far.
         click_history: native only: the network is given all clicks so far. Else the newest one, as published networks
@@ -65,6 +70,8 @@ class NetworkConfig:
     decoder_heads: int = 8
     decoder_mlp: int = 2048
     decoder_depth: int = 2
+    token_blocks: int = 0
+    token_mlp_ratio: float = 2.0
     stem_channels: tuple[int, ...] = ()
     upscale_channels: tuple[int, ...] = (96, 48)
     refine_blocks: tuple[int, ...] = ()
@@ -76,9 +83,14 @@ class NetworkConfig:
         return self.image_size // self.patch_size
 
     @property
+    def full_grid(self) -> bool:
+        """Whether a native network's logits stand on the crop's own grid, not on a coarser one."""
+        return self.family == "native" and self.patch_size == 8
+
+    @property
     def output_size(self) -> int:
-        """Edge of the logits that the mask decoder gives, voxels of the coarser grid over the same crop."""
-        return self.grid * 2 ** len(self.upscale_channels)
+        """Edge of the logits that the mask decoder gives, voxels of a grid over the same crop."""
+        return self.image_size if self.full_grid else self.grid * 2 ** len(self.upscale_channels)
 
     @property
     def published(self) -> bool:
@@ -123,8 +135,9 @@ class NetworkConfig:
             _check(name, values, fits, f"{shortest} to {longest} numbers of {low} to {high}")
         for name, choices in _CHOICES.items():
             _check(name, getattr(self, name), getattr(self, name) in choices, f"one of {', '.join(choices)}")
-        ratio = self.mlp_ratio
-        _check("mlp_ratio", ratio, isinstance(ratio, (int, float)) and 0.25 <= ratio <= 16, "0.25 to 16")
+        for name in ("mlp_ratio", "token_mlp_ratio"):
+            ratio = getattr(self, name)
+            _check(name, ratio, isinstance(ratio, (int, float)) and 0.25 <= ratio <= 16, "0.25 to 16")
         pairs = self.segments
         fits = isinstance(pairs, tuple) and 1 <= len(pairs) <= 16
         fits = fits and all(
@@ -144,25 +157,33 @@ class NetworkConfig:
             "half the embedding's channels are no multiple of the decoder's heads": channels % (2 * self.decoder_heads),
             "the window is smaller than the grid": 0 < self.window < self.grid,
             "only published relative positions have windows": self.window and self.relative_position != "published",
-            "sparse attention has decomposed relative positions": (
-                self.attention == "sparse" and self.relative_position != "decomposed"
+            "sparse attention has decomposed or rotary relative positions": (
+                self.attention == "sparse" and self.relative_position == "published"
+            ),
+            "rotary positions need heads of at least 6 even channels": (
+                self.relative_position == "rotary" and (self.width // self.heads < 6 or self.width // self.heads % 2)
             ),
             "no pair of segments reaches every token": (
                 self.attention == "sparse" and min(stride for _, stride in self.segments) > self.heads
             ),
         }
-        # A published network upscales twice; the native one three times, beside a stem, if any, that halves the crop
-        # four times.
+        # A published network upscales twice. A native one does so as often as its patches ask for, beside a stem, if
+        # any, that halves the crop three times.
         if self.published:
             contradictions["a published network has no stem and upscales twice"] = (
                 len(self.stem_channels) or len(self.upscale_channels) != 2
             )
         else:
-            contradictions["a native network has patches of 16, three stem (or none) and three upscaling steps"] = (
-                self.patch_size != 16
-                or len(self.stem_channels) not in (0, 3)
-                or len(self.upscale_channels) != 3
-                or len(self.refine_blocks) != 3
+            steps = {8: 2, 16: 3}.get(self.patch_size)
+            contradictions[
+                "native networks have patches of 16 and three upscalings, or of 8 and two; three stem steps or none"
+            ] = (
+                len(self.stem_channels) not in (0, 3)
+                or len(self.upscale_channels) != steps
+                or len(self.refine_blocks) != steps
+            )
+            contradictions["token blocks go with patches of 8, at most one a layer of the decoder"] = (
+                self.token_blocks > (self.decoder_depth if self.full_grid else 0)
             )
         if found := [text for text, contradicts in contradictions.items() if contradicts]:
             raise CheckpointError(
@@ -178,7 +199,7 @@ class NetworkConfig:
 _RANGES = {
     "image_size": (32, 512), "patch_size": (4, 64), "width": (16, 4096), "depth": (1, 64), "heads": (1, 64),
     "attention_from": (0, 64), "window": (0, 64), "embedding_channels": (16, 4096), "decoder_heads": (1, 64),
-    "decoder_mlp": (16, 16384), "decoder_depth": (1, 16),
+    "decoder_mlp": (16, 16384), "decoder_depth": (1, 16), "token_blocks": (0, 16),
 }  # fmt: skip
 _LISTS = {  # lengths, values
     "global_blocks": (0, 64, 0, 63), "stem_channels": (0, 3, 1, 1024), "upscale_channels": (2, 3, 1, 1024),
@@ -234,6 +255,20 @@ def native_config(**changes: Any) -> NetworkConfig:
     ).with_(**changes)  # fmt: skip
 
 
+def coarse_token_config(**changes: Any) -> NetworkConfig:
+    """Version 4: crops of 64^3 voxels, of which 64 tokens are left, and logits of 32^3."""
+    return native_config(image_size=64).with_(**changes)
+
+
+def full_grid_config(**changes: Any) -> NetworkConfig:
+    """Version 5: 512 tokens of a crop of 64^3 voxels, and logits for each of its voxels."""
+    return NetworkConfig(
+        family="native", image_size=64, patch_size=8, width=256, depth=6, heads=8, mlp_ratio=3.0, attention_from=2,
+        attention="dense", relative_position="rotary", embedding_channels=192, decoder_heads=6, decoder_mlp=512,
+        token_blocks=2, stem_channels=(24, 48, 96), upscale_channels=(48, 24), refine_blocks=(3, 1),
+    ).with_(**changes)  # fmt: skip
+
+
 def shipped_config() -> NetworkConfig:
-    """The shipped network: crops of 64^3 voxels, so that 64 tokens are left of 512 and a click costs an eighth."""
-    return native_config(image_size=64)
+    """The network that is trained from nothing when no other is named."""
+    return full_grid_config()

@@ -14,6 +14,8 @@ from .attention import (
     decomposed_bias,
     dense_decomposed_bias,
     dense_published_bias,
+    rotary_tables,
+    turned,
     windowed_published_bias,
 )
 from .config import NetworkConfig
@@ -28,11 +30,15 @@ class ImageFeatures(NamedTuple):
         embedding: (B, C, g, g, g). skips: the native stem's features at 1/2, 1/4 and 1/8 of the crop's resolution,
             with the channels that the mask decoder has there.
         image: (B, 1, m, m, m), the crop itself on the logits' grid; native only.
+        half_image: (B, 1, m/2, m/2, m/2), the same at half its resolution; of networks with logits on the full grid.
+        detail: what the mask decoder sees of the crop's voxels, when that is not ``image`` (in training).
     """
 
     embedding: Tensor
     skips: tuple[Tensor, ...] = ()
     image: Tensor | None = None
+    half_image: Tensor | None = None
+    detail: Tensor | None = None
 
 
 class AttentionGuest(Protocol):
@@ -51,6 +57,12 @@ def voxels_to_channels(x: Tensor, edge: int) -> Tensor:
     """(B, 1, S, S, S) to (B, S/edge, S/edge, S/edge, edge^3): the voxels of every cube of that edge, in array order."""
     cubes = x[:, 0].unflatten(1, (-1, edge)).unflatten(3, (-1, edge)).unflatten(5, (-1, edge))
     return cubes.permute(0, 1, 3, 5, 2, 4, 6).flatten(4)
+
+
+def channels_to_voxels(x: Tensor, edge: int) -> Tensor:
+    """The inverse of :func:`voxels_to_channels`: (B, g, g, g, edge^3) to (B, 1, g edge, g edge, g edge)."""
+    cubes = x.unflatten(4, (edge, edge, edge)).permute(0, 1, 4, 2, 5, 3, 6)
+    return cubes.flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, None]
 
 
 class PatchEmbed(nn.Module):
@@ -76,10 +88,11 @@ class Attention(nn.Module):
         self.config = config
         self.heads = config.heads
         self.window = window
-        length = 2 * (window or config.grid) - 1
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.proj = nn.Linear(config.width, config.width)
-        head_dim = config.width // config.heads
+        if config.relative_position == "rotary":
+            return
+        length, head_dim = 2 * (window or config.grid) - 1, config.width // config.heads
         self.rel_pos_d = nn.Parameter(torch.zeros(length, head_dim))
         self.rel_pos_h = nn.Parameter(torch.zeros(length, head_dim))
         self.rel_pos_w = nn.Parameter(torch.zeros(length, head_dim))
@@ -92,6 +105,9 @@ class Attention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of tokens (B, N, width), each (B, heads, N, head_dim)."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if self.config.relative_position == "rotary":
+            tables = rotary_tables(self.config.grid, q.shape[-1], q.device)
+            q, k = turned(q, tables), turned(k, tables)
         return q, k, v
 
     def forward(self, x: Tensor, guest: AttentionGuest | None = None, block: int = 0) -> Tensor:
@@ -107,7 +123,11 @@ class Attention(nn.Module):
         if self.config.attention == "column":
             return self._attend_columns(q, k, v, grid)
         if self.config.attention == "sparse":
-            return sparse_attend(q, k, v, self.config.segments, decomposed_bias(q, self.tables, grid))
+            rotary = self.config.relative_position == "rotary"
+            relative = None if rotary else decomposed_bias(q, self.tables, grid)
+            return sparse_attend(q, k, v, self.config.segments, relative)
+        if self.config.relative_position == "rotary":
+            return attend(q, k, v)
         if self.config.relative_position == "decomposed":
             return attend(q, k, v, dense_decomposed_bias(q, self.tables, grid))
         if self.window > grid:
@@ -118,7 +138,7 @@ class Attention(nn.Module):
         return attend(q, k, v, dense_published_bias(q, self.tables, grid))
 
     def _bias(self, q: Tensor, grid: int) -> Tensor | None:
-        if self.config.attention == "column":
+        if self.config.attention == "column" or self.config.relative_position == "rotary":
             return None
         if self.config.relative_position == "decomposed":
             return dense_decomposed_bias(q, self.tables, grid)
@@ -155,7 +175,7 @@ class Block(nn.Module):
 
 
 class SkipStem(nn.Module):
-    """A shallow convolutional pyramid beside the transformer: it keeps the detail that patches of 16 voxels lose.
+    """A shallow convolutional pyramid beside the transformer: it keeps the detail that patches lose.
 
     Its features at 1/2, 1/4 and 1/8 of the crop's resolution are joined while the mask is upscaled; a last
     convolution adds to the tokens, so that the transformer starts from convolutional features too.
@@ -167,17 +187,19 @@ class SkipStem(nn.Module):
         self.at_half = ConvBlock(8, fine)
         self.at_quarter = nn.Sequential(ConvBlock(fine, middle, stride=2), ConvBlock(middle, middle))
         self.at_eighth = nn.Sequential(ConvBlock(middle, coarse, stride=2), ConvBlock(coarse, coarse))
-        self.to_tokens = FastConv3d(coarse, config.width, 2, stride=2)
-        # Projected here, once a crop, and not in the decoder, once a click.
+        edge = config.patch_size // 8
+        self.to_tokens = FastConv3d(coarse, config.width, edge, stride=edge)
+        # Projected here, once a crop, and not in the decoder, once a click. With patches of 8 the coarsest level is the
+        # tokens' own.
         self.project = nn.ModuleList(
-            FastConv3d(a, b, 1) for a, b in zip(config.stem_channels, reversed(config.upscale_channels), strict=True)
+            FastConv3d(a, b, 1) for a, b in zip(config.stem_channels, reversed(config.upscale_channels), strict=False)
         )
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         half = self.at_half(voxels_to_channels(x, 2).movedim(-1, 1))
         quarter = self.at_quarter(half)
         eighth = self.at_eighth(quarter)
-        levels = zip(self.project, (half, quarter, eighth), strict=True)
+        levels = zip(self.project, (half, quarter, eighth), strict=False)
         return tuple(project(level) for project, level in levels), self.to_tokens(eighth).movedim(1, -1)
 
 
@@ -222,7 +244,9 @@ class ImageEncoder(nn.Module):
         tokens = tokens + self.pos_embed
         for block in self.blocks:
             tokens = block(tokens, guest)
-        image = None
-        if not self.config.published:
+        image = half_image = None
+        if self.config.full_grid:
+            image, half_image = x, functional.avg_pool3d(x, 2)
+        elif not self.config.published:
             image = functional.avg_pool3d(x, self.config.image_size // self.config.output_size)
-        return ImageFeatures(self.neck(tokens.movedim(-1, 1)), skips, image)
+        return ImageFeatures(self.neck(tokens.movedim(-1, 1)), skips, image, half_image)

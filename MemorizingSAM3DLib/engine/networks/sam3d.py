@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from .click_canvas import ClickCanvas
 from .config import NetworkConfig
+from .full_grid import FullGridMaskDecoder, FullGridPromptEncoder
 from .image_encoder import AttentionGuest, ImageEncoder, ImageFeatures
 from .mask_decoder import MaskDecoder, NativeMaskDecoder
 from .prompt_encoder import NativePromptEncoder, PromptEncoder
@@ -49,8 +50,12 @@ class NativeSAM3D(nn.Module):
         super().__init__()
         self.config = config
         self.image_encoder = ImageEncoder(config)
-        self.prompt_encoder = NativePromptEncoder(config)
-        self.mask_decoder = NativeMaskDecoder(config)
+        self.prompt_encoder: NativePromptEncoder | FullGridPromptEncoder
+        self.mask_decoder: NativeMaskDecoder | FullGridMaskDecoder
+        if config.full_grid:
+            self.prompt_encoder, self.mask_decoder = FullGridPromptEncoder(config), FullGridMaskDecoder(config)
+        else:
+            self.prompt_encoder, self.mask_decoder = NativePromptEncoder(config), NativeMaskDecoder(config)
         _initialise(self)
 
     @property
@@ -63,16 +68,25 @@ class NativeSAM3D(nn.Module):
         return self.image_encoder.encode(image, guest)
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None,
-               padding: bool | None = None, canvas: ClickCanvas | None = None) -> Tensor:  # fmt: skip
-        """Logits (B, 1, m, m, m) after the given clicks.
+               padding: bool | None = None, canvas: ClickCanvas | None = None,
+               regions: Tensor | None = None) -> Tensor:  # fmt: skip
+        """Logits (B, 1, m, m, m) after the given prompts.
 
         Args:
-            coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding.
+            features: of B crops; with logits on the full grid also of fewer, each for as many targets in a row.
+            coords: (B, N, 3) voxel indices (r, a, s) of the crop. labels: (B, N), 1 positive, 0 negative, -1 padding;
+                with logits on the full grid any kind of :mod:`.prompt_maps`.
             logits: the previous logits (B, 1, m, m, m), or None at the first click.
             padding: whether some labels are -1; None: see :meth:`NativePromptEncoder.forward`. canvas: see there.
+            regions: boxes and lassos, see :meth:`.full_grid.FullGridPromptEncoder.forward`.
         """
         assert features.image is not None
-        prompts = self.prompt_encoder(coords, labels, features.image, logits, padding, canvas)
+        if isinstance(self.prompt_encoder, FullGridPromptEncoder):
+            prompts = self.prompt_encoder(
+                coords, labels, features.image, logits, padding, half_image=features.half_image, regions=regions
+            )
+        else:
+            prompts = self.prompt_encoder(coords, labels, features.image, logits, padding, canvas)
         return self.mask_decoder(features, self.prompt_encoder.dense_positional_encoding(), prompts)
 
 

@@ -39,14 +39,21 @@ def segment_index(tokens: int, heads: int, segments: tuple[tuple[int, int], ...]
             ]
         )
     longest = max(len(row) for head_rows in rows for row in head_rows)
+    with torch.inference_mode(False):  # what is made here serves trainings in this process, too
+        index, valid = _padded(rows, longest)
+    if index[valid].unique().numel() < tokens:
+        raise ValueError(f"The segments {segments} leave tokens out in all of {heads} heads: add a pair with stride 1.")
+    return index, valid
+
+
+def _padded(rows: list[list[list[int]]], longest: int) -> tuple[Tensor, Tensor]:
+    heads = len(rows)
     index = torch.zeros(heads, len(rows[0]), longest, dtype=torch.long)
     valid = torch.zeros(heads, len(rows[0]), longest, dtype=torch.bool)
     for head, head_rows in enumerate(rows):
         for number, row in enumerate(head_rows):
             index[head, number, : len(row)] = torch.tensor(row)
             valid[head, number, : len(row)] = True
-    if index[valid].unique().numel() < tokens:
-        raise ValueError(f"The segments {segments} leave tokens out in all of {heads} heads: add a pair with stride 1.")
     return index, valid
 
 
