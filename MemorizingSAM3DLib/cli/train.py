@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from ..engine.networks.sam3d import NativeSAM3D
 
+Schedule = Literal["cosine", "constant", "steps"]
+OptimizerName = Literal["adamw", "muon"]
+TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 _FRESH_RATE, _FINE_TUNING_RATE = 5e-4, 1e-4
 
 
@@ -38,9 +41,9 @@ def train(
     warm_up: Annotated[
         int | None, typer.Option(min=0, help="Steps of the warm-up.", show_default="200, at most a tenth")
     ] = None,
-    schedule: Annotated[str, typer.Option(help="cosine, constant, or steps.")] = "cosine",
-    optimizer: Annotated[str, typer.Option(help="adamw, or muon (matrices by Muon, the rest by AdamW).")] = "adamw",
-    precision: Annotated[str, typer.Option(help="auto (what the processor is fast in), float32 or bfloat16.")] = "auto",
+    schedule: Annotated[Schedule, typer.Option(help="Of the learning rate.")] = "cosine",
+    optimizer: Annotated[OptimizerName, typer.Option(help="muon: matrices by Muon, the rest by AdamW.")] = "adamw",
+    precision: Annotated[TrainingPrecision, typer.Option(help="auto: what the processor is fast in.")] = "auto",
     average: Annotated[float, typer.Option(min=0, max=1, help="Decay of the moving average of the weights.")] = 0.998,
     targets: Annotated[int, typer.Option(min=1, max=8, help="Structures a crop (networks with 8^3 tokens).")] = 2,
     clicks: Annotated[int, typer.Option(min=1, max=20, help="Prompts with a loss, a structure.")] = 2,
@@ -101,11 +104,6 @@ def train(
     )
 
     check_crops(crops)
-    for name, value, known in (("schedule", schedule, ("cosine", "constant", "steps")),
-                               ("optimizer", optimizer, ("adamw", "muon")),
-                               ("precision", precision, ("auto", "float32", "bfloat16"))):  # fmt: skip
-        if value not in known:
-            raise typer.BadParameter(f"{value} is none of {', '.join(known)}.", param_hint=f"--{name}")
     if attention_layers is not None and case_memory is None:
         raise typer.BadParameter("--attention-layers needs it.", param_hint="--case-memory")
     if case_memory is not None and case_memory.exists() and not freeze_encoder and not (out / "state.pt").exists():
@@ -122,11 +120,15 @@ def train(
     if freeze_encoder:
         network.image_encoder.requires_grad_(False)
     options = TrainingOptions(
-        steps=steps, batch=batch,
+        steps=steps,
+        batch=batch,
         learning_rate=learning_rate or (_FINE_TUNING_RATE if start else _FRESH_RATE),
-        warm_up=min(200, steps // 10) if warm_up is None else warm_up, ema=average, schedule=schedule,
-        optimizer=optimizer, precision=precision,
-    )  # type: ignore[arg-type]  # fmt: skip
+        warm_up=min(200, steps // 10) if warm_up is None else warm_up,
+        ema=average,
+        schedule=schedule,
+        optimizer=optimizer,
+        precision=precision,
+    )
     with joined_processes(device, threads) as (processes, console), progress_of(console) as progress:
         cases = load_training_cases(data, processes, progress)
         network.to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -25,6 +25,10 @@ class ClickError(EngineError, ValueError):
     """The click cannot be used: outside the scan, not finite."""
 
 
+class PromptError(EngineError, ValueError):
+    """A box, a scribble or a lasso cannot be used: empty, outside the scan, or unknown to the model."""
+
+
 class CheckpointError(EngineError):
     """The checkpoint cannot be used: wrong family, truncated, wrong hash, unsafe content."""
 

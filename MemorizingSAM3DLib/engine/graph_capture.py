@@ -100,8 +100,9 @@ class GraphedCalls:
         padding = bucket - count
         clicks = self._place(("coords", bucket), coords, device, (1, bucket, 3))
         kinds = self._place(("labels", bucket), labels, device, (1, bucket))
-        clicks.copy_(functional.pad(coords, (0, 0, 0, padding)), non_blocking=True)
-        kinds.copy_(functional.pad(labels, (0, padding), value=_PADDING), non_blocking=True)
+        # In front: networks read the newest prompts from the end.
+        clicks.copy_(functional.pad(coords, (0, 0, padding, 0)), non_blocking=True)
+        kinds.copy_(functional.pad(labels, (padding, 0), value=_PADDING), non_blocking=True)
         past = None
         if logits is not None:
             past = self._place(("logits", tuple(logits.shape)), logits, device)
@@ -201,13 +202,15 @@ def _decoded(network: SAM3D, features: ImageFeatures, coords: Tensor, labels: Te
 
 
 def _tensors(features: ImageFeatures) -> tuple[Tensor, ...]:
-    image = () if features.image is None else (features.image,)
-    return (features.embedding, *features.skips, *image)
+    images = (image for image in (features.image, features.half_image) if image is not None)
+    return (features.embedding, *features.skips, *images)
 
 
 def _assembled(like: ImageFeatures, tensors: Sequence[Tensor]) -> ImageFeatures:
-    skips = tuple(tensors[1 : 1 + len(like.skips)])
-    return ImageFeatures(tensors[0], skips, None if like.image is None else tensors[-1])
+    embedding, *others = tensors
+    skips, images = tuple(others[: len(like.skips)]), iter(others[len(like.skips) :])
+    image, half_image = (None if one is None else next(images) for one in (like.image, like.half_image))
+    return ImageFeatures(embedding, skips, image, half_image)
 
 
 def _copied(features: ImageFeatures | Tensor) -> ImageFeatures:

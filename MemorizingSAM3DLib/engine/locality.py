@@ -33,16 +33,18 @@ _CROSS = ndimage.generate_binary_structure(3, 1)
 _CUBE = ndimage.generate_binary_structure(3, 3)
 
 
-def accepted_region(old: np.ndarray, new: np.ndarray, click: np.ndarray, positive: bool) -> np.ndarray:
+def accepted_region(old: np.ndarray, new: np.ndarray, click: np.ndarray, positive: bool,
+                    reach: float = 0.0) -> np.ndarray:  # fmt: skip
     """Where the new logits count (rules 1 and 2).
 
     Args:
         old, new: (m, m, m) logits. click: continuous cell index (r, a, s). positive: the click's kind.
+        reach: cells around ``click`` that the prompt itself takes, when it is no point.
 
     Returns:
         (m, m, m) bool.
     """
-    near = within(old.shape, click, NEAR_CELLS * old.shape[0])
+    near = within(old.shape, click, NEAR_CELLS * old.shape[0] + reach)
     change = (new > 0) & (old <= 0) if positive else (new <= 0) & (old > 0)
     if not (change & ~near).any():
         return near

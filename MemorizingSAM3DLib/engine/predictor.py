@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import compress
 
 import numpy as np
 import torch
 
 from .cancellation import CancelToken
+from .crop_prompts import prompts_in
 from .cuda_graphs import CudaGraphs, GraphBackend
 from .device_memory import DeviceMemory, TorchMemory
 from .errors import VolumeError
@@ -26,8 +26,9 @@ from .memory_ladder import MemoryLadder
 from .networks.click_canvas import ClickCanvas
 from .networks.config import spacing_range_of
 from .networks.image_encoder import AttentionGuest, ImageFeatures
+from .networks.prompt_maps import PADDING
 from .networks.sam3d import SAM3D, NativeSAM3D
-from .prompts import Click, Listening
+from .prompts import Click, Listening, Prompt
 from .recall.case_attention import CaseAttention
 from .recall.case_recall import CaseRecall, Recollection
 from .recall.surroundings import both_looks, closer_grid
@@ -350,12 +351,17 @@ class Predictor:
             return both_looks(*(self.encode(one) for one in looks))
         return self.ladder.run(lambda: both_looks(*(self._features(one, plain=True) for one in looks)))
 
-    def logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None,
+    @property
+    def knows_regions(self) -> bool:
+        """Whether the network was trained with boxes and lassos; if not, it knows points and lines alone."""
+        return self.network.config.full_grid
+
+    def logits(self, grid: CropGrid, clicks: Sequence[Prompt], previous: np.ndarray | None,
                memories: Sequence[Interaction] = ()) -> np.ndarray:  # fmt: skip
         """Logits on ``grid.coarser(output_size)``: (m, m, m) float32, positive inside the object.
 
-        Native networks get all the clicks that lie in the crop; published ones the newest, as their authors advise
-        (SAM-Med3D issue 40: they were trained so).
+        Native networks get all the prompts that lie in the crop; published ones the newest point, as their authors
+        advise (SAM-Med3D issue 40: they were trained so).
 
         Args:
             clicks: in the order they were made; at least one of them in the crop.
@@ -365,13 +371,15 @@ class Predictor:
         """
         return self.ladder.run(lambda: self._logits(grid, clicks, previous, memories))
 
-    def _logits(self, grid: CropGrid, clicks: Sequence[Click], previous: np.ndarray | None,
+    def _logits(self, grid: CropGrid, clicks: Sequence[Prompt], previous: np.ndarray | None,
                 memories: Sequence[Interaction]) -> np.ndarray:  # fmt: skip
-        inside = list(compress(clicks, grid.contains_each([click.ras for click in clicks])))
+        coords, labels, regions = prompts_in(grid, clicks)
+        if len(labels) == 0:  # of the prompts only a box's or lasso's inside, or nothing, lies in this crop
+            coords, labels = np.zeros((1, 3), dtype=np.float32), np.array([PADDING])
         if not self.network.uses_click_history:
-            inside = inside[-1:]
-        coords = grid.ras_to_index(np.array([click.ras for click in inside]).reshape(-1, 3))
-        labels = [int(click.positive) for click in inside]
+            coords, labels = coords[-1:], labels[-1:]
+        if not self.knows_regions:
+            labels, regions = np.where(labels < 0, labels, labels % 2), None
         device = self.runtime.device
         features = self._features(grid)
         self._check()
@@ -380,18 +388,20 @@ class Predictor:
             if self._interactions is not None and self._hears_interactions:
                 network, features = self._interactions.heard(features, grid, memories, self.graphs)
             past = None if previous is None else uploaded(previous, device)[None, None]
-            places, kinds = torch.from_numpy(coords.astype(np.float32))[None], torch.tensor([labels])
-            if self.graphs is not None:
+            places, kinds = torch.from_numpy(coords)[None], torch.from_numpy(labels)[None]
+            drawn = None if regions is None else uploaded(regions, device)[None]
+            if self.graphs is not None and drawn is None:
                 logits = self.graphs.decode(network, features, places, kinds, past)
             else:
-                logits = self._decoded(network, features, places.to(device), kinds.to(device), past)
+                logits = self._decoded(network, features, places.to(device), kinds.to(device), past, drawn)
         return logits[0, 0].float().cpu().numpy()
 
     def _decoded(self, network: SAM3D, features: ImageFeatures, places: torch.Tensor, kinds: torch.Tensor,
-                 past: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
-        if isinstance(network, NativeSAM3D) and self.runtime.device.type == "cpu":
-            return network.decode(features, places, kinds, past, canvas=self._canvas)
-        return network.decode(features, places, kinds, past)
+                 past: torch.Tensor | None, regions: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
+        if not isinstance(network, NativeSAM3D):
+            return network.decode(features, places, kinds, past)
+        canvas = self._canvas if self.runtime.device.type == "cpu" else None
+        return network.decode(features, places, kinds, past, canvas=canvas, regions=regions)
 
     def recollect(self, grid: CropGrid, click: Click) -> Recollection | None:
         """What remembered cases say about a click that a crop is centred on; None when they know nothing like it."""

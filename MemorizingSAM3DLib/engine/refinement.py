@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
@@ -9,12 +10,13 @@ import numpy as np
 from scipy import ndimage
 
 from .clicked_voxels import ClickedVoxels
+from .errors import PromptError
 from .geometry import Box, CropGrid, Volume, mask_to_crop, paste_signs
 from .locality import accepted_region, hold_clicks, stray_parts
 from .memory.interaction import Interaction
 from .packed_mask import PackedMask
 from .predictor import Predictor
-from .prompts import Click
+from .prompts import Click, Prompt, Scribble
 from .recall.case_recall import Recollection
 from .recall.kept_recollections import Recollect
 from .zoom import (
@@ -53,7 +55,7 @@ class MaskState:
     """
 
     mask: PackedMask = PackedMask()
-    clicks: tuple[Click, ...] = ()
+    clicks: tuple[Prompt, ...] = ()
     grid: CropGrid | None = None
     logits: np.ndarray | None = None
     seen: tuple[CropGrid, ...] = ()
@@ -73,16 +75,16 @@ class ClickRefiner:
         """The scan at hand."""
         return self.predictor.volume
 
-    def refine(self, state: MaskState, click: Click, recollect: Recollect | None = None) -> MaskState:
-        """The state after one more click.
+    def refine(self, state: MaskState, click: Prompt, recollect: Recollect | None = None) -> MaskState:
+        """The state after one more prompt.
 
         Args:
-            recollect: what is asked about a first click; None: the predictor's case memory.
+            recollect: what is asked about a first point; None: the predictor's case memory.
 
         Raises:
-            ClickError: the click lies outside the scan.
+            ClickError: a point lies outside the scan. PromptError: another prompt does, or the model does not know it.
         """
-        self.volume.nearest_voxel(click.ras)
+        self._check(click)
         clicks = (*state.clicks, click)
         if state.mask.is_empty and not click.positive:
             return replace(state, clicks=clicks)  # nothing to remove: the click counts from the next one on
@@ -93,11 +95,13 @@ class ClickRefiner:
             grid, recollection = self._grid_for(state, click), state.recollection
             old = state.logits if grid == state.grid and state.logits is not None else self._logits_of(state.mask, grid)
             new = self.predictor.logits(grid, clicks, old, state.interactions)
-            position = grid.coarser(len(new)).ras_to_index(np.array(click.ras))
-            region = accepted_region(old, new, position, click.positive)
+            ends = grid.coarser(len(new)).ras_to_index(np.array([click.ras, *click.corners]))
+            reach = float(np.linalg.norm(ends[1:] - ends[0], axis=1).max())
+            region = accepted_region(old, new, ends[0], click.positive, reach)
         cells = grid.coarser(len(new))
-        positive = np.array([c.positive for c in clicks])
-        voxels, places = self._clicked_voxels.of(clicks)
+        held = self._held_points(clicks)
+        positive = np.array([c.positive for c in held], dtype=bool)
+        voxels, places = self._clicked_voxels.of(held)
         indices = cells.ras_to_index(places)
         merged = new if old is None else np.where(region, new, old)
         stray = stray_parts(merged, old, indices[positive, 0])
@@ -109,16 +113,45 @@ class ClickRefiner:
         mask = self._written(state.mask, grid, merged, region)
         # What was decided about an object that is gone says nothing about the next one.
         seen = () if old is None else tuple(other for other in state.seen if other != grid)
-        interactions = self.predictor.remember(grid, click, merged, () if old is None else state.interactions)
+        interactions = () if old is None else state.interactions
+        if isinstance(click, Click):
+            interactions = self.predictor.remember(grid, click, merged, interactions)
         after = MaskState(mask, clicks, grid, merged, (*seen, grid), interactions, recollection)
         if click.positive:
             after = self._continued(after)
         return replace(after, mask=self._with_labels(after.mask, voxels, positive))
 
-    def _first_look(self, clicks: tuple[Click, ...],
+    def _check(self, prompt: Prompt) -> None:
+        volume = self.volume
+        if isinstance(prompt, Click):
+            volume.nearest_voxel(prompt.ras)
+            return
+        if not isinstance(prompt, Scribble) and not self.predictor.knows_regions:
+            raise PromptError("This model knows points and scribbles alone.", "Choose the model that comes with it.")
+        if isinstance(prompt, Scribble):
+            outside = not any(volume.contains(point) for point in prompt.line)
+        else:
+            ijk = volume.ras_to_ijk(np.array(prompt.corners))
+            outside = bool(((ijk.max(0) < -0.5) | (ijk.min(0) > np.subtract(volume.shape[::-1], 0.5))).any())
+        if outside:
+            raise PromptError("What was drawn lies outside the scan.", "Draw it on the scan.")
+
+    def _held_points(self, prompts: Sequence[Prompt]) -> list[Click]:
+        """The places at which prompts decide the mask's side, those of scribbles as far as they are in the scan."""
+        return [
+            Click(point, prompt.positive)
+            for prompt in prompts
+            for point in prompt.points
+            if isinstance(prompt, Click) or self.volume.contains(point)
+        ]
+
+    def _first_look(self, clicks: tuple[Prompt, ...],
                     recollect: Recollect) -> tuple[CropGrid, np.ndarray, Recollection | None]:  # fmt: skip
         click = clicks[-1]
         predictor = self.predictor
+        if not isinstance(click, Click):  # what was drawn says how large the structure is
+            grid = grid_around(np.array(click.corners), predictor.spacing_range, predictor.crop_size, LATER_FROM)
+            return grid, predictor.logits(grid, clicks, predictor.logits(grid, clicks, None)), None
         grid = first_grid(self.volume, click.ras, predictor.spacing_range, predictor.crop_size)
         recollection = recollect(grid, click)
         if recollection is not None:
@@ -134,7 +167,7 @@ class ClickRefiner:
             logits = predictor.logits(grid, clicks, logits)
         return grid, logits, None
 
-    def _look_with(self, recollection: Recollection, clicks: tuple[Click, ...]) -> tuple[CropGrid, np.ndarray]:
+    def _look_with(self, recollection: Recollection, clicks: tuple[Prompt, ...]) -> tuple[CropGrid, np.ndarray]:
         """A look that starts from what remembered cases say, in the crop that suits what they say."""
         predictor = self.predictor
         known = np.vstack([recollection.extent(), clicks[-1].ras])
@@ -142,7 +175,7 @@ class ClickRefiner:
         grid = grid_around(known, predictor.spacing_range, predictor.crop_size, LATER_FROM)
         return grid, predictor.logits(grid, clicks, recollection.logits(grid.coarser(predictor.output_size)))
 
-    def _grid_for(self, state: MaskState, click: Click) -> CropGrid:
+    def _grid_for(self, state: MaskState, click: Prompt) -> CropGrid:
         grid, clicked = self._grid_of_object(state, click), len(state.clicks)
         if clicked < CLOSER_LOOKS[0][0]:
             return grid
@@ -161,11 +194,11 @@ class ClickRefiner:
         k, j, i = (step * mm for step, mm in zip(steps, self.volume.spacing[::-1], strict=True))
         return thickness(array, (k, j, i)) if array.any() else 0.0
 
-    def _grid_of_object(self, state: MaskState, click: Click) -> CropGrid:
+    def _grid_of_object(self, state: MaskState, click: Prompt) -> CropGrid:
         predictor, clicked = self.predictor, len(state.clicks)
         corners = self._corners(state.mask.box)
         if state.grid is not None and self._suits(state.grid, click):
-            known = np.vstack([corners, click.ras]) if click.positive else corners
+            known = np.vstack([corners, click.corners]) if click.positive else corners
             _, second, longest = np.sort(known.max(0) - known.min(0)).tolist()
             # Long objects are followed by further crops; one that is large in two directions is seen from farther.
             for_width, for_length = (
@@ -179,7 +212,7 @@ class ClickRefiner:
             for grid in reversed(state.seen):
                 if self._suits(grid, click):
                     return grid
-        grid = grid_around(np.vstack([corners, click.ras]), predictor.spacing_range, predictor.crop_size, clicked)
+        grid = grid_around(np.vstack([corners, click.corners]), predictor.spacing_range, predictor.crop_size, clicked)
         own = grid_around(corners, predictor.spacing_range, predictor.crop_size, clicked)
         if grid.spacing <= _FAR_RATIO * own.spacing and self._suits(grid, click):
             return grid
@@ -191,7 +224,9 @@ class ClickRefiner:
         r, a, s = self._corners(state.mask.box).mean(axis=0).tolist()
         return self._grid_of_object(state, Click((r, a, s)))
 
-    def _suits(self, grid: CropGrid, click: Click) -> bool:
+    def _suits(self, grid: CropGrid, click: Prompt) -> bool:
+        if not isinstance(click, Click):
+            return bool(grid.contains_each(click.corners).all())
         # Near a face that is also the scan's there is nothing more to see: any crop would do as well.
         if grid.contains(click.ras, MARGIN_VOXELS):
             return True

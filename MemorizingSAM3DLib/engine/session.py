@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from .memory.interaction_weights import load_default_interaction_memory
 from .networks.sam3d import SAM3D
 from .packed_mask import NOWHERE, PackedMask
 from .predictor import Predictor
-from .prompts import Click, PromptHistory, Prompts
+from .prompts import BoxPrompt, Click, Lasso, Point, Prompt, PromptHistory, Prompts, Scribble, moved
 from .recall.proposal import Proposal, Proposer
 from .recall.remembering import remember
 from .replay import Replay
@@ -72,8 +73,8 @@ class InteractiveSession:
         return view
 
     @property
-    def clicks(self) -> tuple[Click, ...]:
-        """The clicks that count now, in order."""
+    def clicks(self) -> tuple[Prompt, ...]:
+        """The prompts that count now, in order."""
         return self._history.current.clicks
 
     @property
@@ -103,21 +104,56 @@ class InteractiveSession:
         """
         return self._edit(self._history.with_click(click))
 
+    def add_scribble(self, line: Sequence[Sequence[float]], positive: bool = True) -> Box:
+        """A line drawn on the structure, or (not positive) beside it; RAS mm. Returns and raises as :meth:`add_click`.
+
+        Raises:
+            PromptError: it lies outside the scan, or is none.
+        """
+        return self.add_prompt(Scribble(tuple(map(_point, line)), positive))
+
+    def add_box(self, low: Sequence[float], high: Sequence[float], positive: bool = True) -> Box:
+        """A box around the structure, or (not positive) without it; two opposite corners, RAS mm.
+
+        Equal along one axis, it is a rectangle on a slice. Returns as :meth:`add_click`.
+
+        Raises:
+            PromptError: it lies outside the scan, has no extent, or the model does not know boxes.
+        """
+        return self.add_prompt(BoxPrompt(_point(low), _point(high), positive))
+
+    def add_lasso(self, outline: Sequence[Sequence[float]], positive: bool = True) -> Box:
+        """A closed line around what of the structure lies in one plane, or (not positive) around what it is not.
+
+        RAS mm. Returns as :meth:`add_click`.
+
+        Raises:
+            PromptError: it lies outside the scan, encloses nothing, or the model does not know lassos.
+        """
+        return self.add_prompt(Lasso(tuple(map(_point, outline)), positive))
+
+    def add_prompt(self, prompt: Prompt) -> Box:
+        """Any prompt; returns and raises as :meth:`add_click` and the others."""
+        return self._edit(self._history.with_click(prompt))
+
     def move_click(self, number: int, ras: Sequence[float]) -> Box:
         """Click ``number`` (from 0) dragged to another place, RAS mm; the clicks after it are replayed."""
-        r, a, s = (float(value) for value in ras)
-        return self._edit(self._history.with_changed_click(number, Click((r, a, s), self.clicks[number].positive)))
+        return self._edit(self._history.with_changed_click(number, moved(self.clicks[number], _point(ras))))
+
+    def change_prompt(self, number: int, prompt: Prompt) -> Box:
+        """Prompt ``number`` replaced by another one, a box with a corner moved, say; those after it are replayed."""
+        return self._edit(self._history.with_changed_click(number, prompt))
 
     def toggle_click(self, number: int) -> Box:
         """Click ``number`` turned from positive to negative or back."""
-        click = self.clicks[number]
-        return self._edit(self._history.with_changed_click(number, Click(click.ras, not click.positive)))
+        prompt = self.clicks[number]
+        return self._edit(self._history.with_changed_click(number, replace(prompt, positive=not prompt.positive)))
 
     def remove_click(self, number: int) -> Box:
         """Click ``number`` deleted; the clicks after it are replayed."""
         return self._edit(self._history.without_click(number))
 
-    def set_clicks(self, clicks: Sequence[Click]) -> Box:
+    def set_clicks(self, clicks: Sequence[Prompt]) -> Box:
         """Any other list of clicks, as one edit; what it has in common with the last ones is not computed again."""
         return self._edit(self._history.edited(Prompts(self._history.current.start, tuple(clicks))))
 
@@ -201,6 +237,11 @@ class InteractiveSession:
         self._shown = mask
         self.changed_box = box
         return box
+
+
+def _point(values: Sequence[float]) -> Point:
+    r, a, s = (float(value) for value in values)
+    return r, a, s
 
 
 def _predictor_of(model: SAM3D | str | Path | None) -> Predictor:

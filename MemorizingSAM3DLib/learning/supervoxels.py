@@ -54,7 +54,7 @@ def supervoxel_structure(image: np.ndarray, inside: np.ndarray, rng: np.random.G
     return None
 
 
-def _grown(image: np.ndarray, place: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
+def _grown(image: np.ndarray, place: tuple[np.integer, ...], rng: np.random.Generator) -> np.ndarray:
     """The part around a voxel that is as bright, or at least, or at most: vessels, bone, air, fat, cysts."""
     value, tolerance = float(image[place]), float(np.exp(rng.uniform(*np.log((0.06, 0.5)))))
     kind = rng.random()
@@ -71,7 +71,7 @@ def _grown(image: np.ndarray, place: tuple[np.ndarray, ...], rng: np.random.Gene
     return np.asarray(ndimage.binary_fill_holes(part)) if rng.random() < 0.4 else part
 
 
-def _merged(image: np.ndarray, place: tuple[np.ndarray, ...], labels: np.ndarray, neighbours: list[list[int]],
+def _merged(image: np.ndarray, place: tuple[np.integer, ...], labels: np.ndarray, neighbours: list[list[int]],
             rng: np.random.Generator) -> np.ndarray:  # fmt: skip
     """The supervoxel around a voxel, and those of its neighbours that are like it."""
     count = len(neighbours)

@@ -12,7 +12,7 @@ from typing import Any
 from MemorizingSAM3DLib.engine.cancellation import CancelledError
 from MemorizingSAM3DLib.engine.errors import ClickError, EngineError, OutputError, VolumeError
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
-from MemorizingSAM3DLib.engine.prompts import Click, Prompts
+from MemorizingSAM3DLib.engine.prompts import Click, Prompt, Prompts
 from MemorizingSAM3DLib.engine.worker import Outcome
 from MemorizingSAM3DLib.scene.edit_history import Edit, EditHistory, describeEdit
 from MemorizingSAM3DLib.scene.failures import messageOf
@@ -87,11 +87,12 @@ class SegmentEdits:
     def clicksOf(self, segmentID: str) -> tuple[Click, ...]:
         """A segment's clicks, in the scan's own RAS; none where it cannot be edited."""
         try:
-            return self._stateOf(segmentID).prompts.clicks if segmentID else ()
+            prompts = self._stateOf(segmentID).prompts.clicks if segmentID else ()
+            return tuple(prompt for prompt in prompts if isinstance(prompt, Click))
         except EngineError:
             return ()  # whoever selected the segment was told, and whoever edits it will be
 
-    def checkInside(self, clicks: Sequence[Click]) -> None:
+    def checkInside(self, clicks: Sequence[Prompt]) -> None:
         """Raises ClickError unless all clicks, in the scan's own RAS, lie in the scan; VolumeError if it is no scan."""
         checkScan(self._scanNode)
         frame = ScanFrame(self._scanNode)
@@ -99,7 +100,7 @@ class SegmentEdits:
             if not frame.contains(click.ras):
                 raise ClickError("The point lies outside the scan.", "Place it where the scan is.")
 
-    def change(self, segmentID: str, clicks: tuple[Click, ...]) -> None:
+    def change(self, segmentID: str, clicks: tuple[Prompt, ...]) -> None:
         """One edit: the segment's clicks are these from now on. Refused outside the scan and for a locked segment."""
         try:
             state = self._stateOf(segmentID)
@@ -123,7 +124,7 @@ class SegmentEdits:
         self._history = self._history.edited(_edit(segmentID, state.prompts, after))
         self._goTo(segmentID, after)
 
-    def preview(self, segmentID: str, clicks: tuple[Click, ...]) -> None:
+    def preview(self, segmentID: str, clicks: tuple[Prompt, ...]) -> None:
         """Shows where a point that is being dragged would lead. No edit; `change` follows when the drag ends."""
         try:
             state = self._stateOf(segmentID)
@@ -201,7 +202,7 @@ class SegmentEdits:
         if not self._states.unfinished():
             self._achieved = self._history
 
-    def _made(self, prompts: Prompts, clicks: tuple[Click, ...]) -> Prompts:
+    def _made(self, prompts: Prompts, clicks: tuple[Prompt, ...]) -> Prompts:
         """The prompts with other clicks. Those that are new listen to the memories as they are now."""
         return replace(prompts, clicks=clicks).made_after(prompts, self._inference.listening)
 
@@ -223,7 +224,7 @@ class SegmentEdits:
         self._goOnFrom(segmentID, start, pending)
         return True
 
-    def _goOnFrom(self, segmentID: str, start: Prompts, clicks: tuple[Click, ...]) -> None:
+    def _goOnFrom(self, segmentID: str, start: Prompts, clicks: tuple[Prompt, ...]) -> None:
         """The segment starts from what it holds; clicks that wait for their mask are applied to that."""
         assert self._states is not None
         state = self._states.of(segmentID)
@@ -316,7 +317,7 @@ def _edit(segmentID: str, before: Prompts, after: Prompts) -> Edit:
     return Edit(segmentID, before, after, describeEdit(before, after))
 
 
-def _added(clicks: tuple[Click, ...], known: tuple[Click, ...]) -> tuple[Click, ...]:
+def _added(clicks: tuple[Prompt, ...], known: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
     """The clicks that are not among the known ones. Two on the same spot are two."""
     rest, added = Counter(known), []
     for click in clicks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from MemorizingSAM3DLib.engine.packed_mask import PackedMask
-from MemorizingSAM3DLib.engine.prompts import Listening, Prompts
+from MemorizingSAM3DLib.engine.prompts import Click, Listening, Prompts
 from MemorizingSAM3DLib.scene.inference import ComputedMask, Inference
 from MemorizingSAM3DLib.scene.scan_frame import ScanFrame, gridOf
 from MemorizingSAM3DLib.scene.segment_record import SegmentRecord, digestOf
@@ -166,7 +166,8 @@ class SegmentStates:
         listened = tuple(
             (one.interactions if hears else None, told and one.cases is not None) for one in achieved.listening
         )
-        record = SegmentRecord(achieved.clicks, achieved.start == 0, self._model, digestOf(state.held), grid, listened)
+        clicks = tuple(prompt for prompt in achieved.clicks if isinstance(prompt, Click))
+        record = SegmentRecord(clicks, achieved.start == 0, self._model, digestOf(state.held), grid, listened)
         record.writeTo(self._segment(segmentID))
 
     def _segment(self, segmentID: str) -> Any:
