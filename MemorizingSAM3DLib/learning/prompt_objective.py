@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..engine.networks.image_encoder import ImageFeatures
 from ..engine.networks.sam3d import NativeSAM3D
-from .objective import Batch, Objective, initial_logits, mean_dice
+from .objective import Batch, Objective, initial_logits
 from .prompting import PromptingUser
 from .token_loss import TokenView
 
@@ -33,6 +33,7 @@ class PromptOptions:
         skip_dropout: share of the crops that are decoded without the skip stem's features, from tokens and prompts
             alone: else a training leans on the stem and never learns to use its transformer.
         token_loss: weight of the loss on the image tokens alone (:class:`.token_loss.TokenView`).
+        quality_loss: of what the network thinks of its mask against the mask's Dice; nothing else learns from it.
         point_starts: every sequence begins with a point.
     """
 
@@ -42,6 +43,7 @@ class PromptOptions:
     initial_mask: float = 0.1
     skip_dropout: float = 0.2
     token_loss: float = 0.3
+    quality_loss: float = 0.1
     point_starts: bool = False
 
 
@@ -80,13 +82,15 @@ class PromptObjective(Objective):
             user.prompt(None if logits is None else logits[:, 0] > 0, truths)
             coords, kinds, regions = user.tensors(targets.device)
             with torch.set_grad_enabled(number >= warm), self.tokens.watching():
-                new = self.network.decode(features, coords, kinds, logits, regions=regions)
+                new, quality = self.network.decode_rated(features, coords, kinds, logits, regions=regions)
                 if number >= warm:
                     of_tokens = mask_loss(self.tokens.logits, self.tokens.target(occupied))
-                    loss = loss + (mask_loss(new, occupied) + options.token_loss * of_tokens) / options.rounds
-                    dice.append(mean_dice(new, occupied))
+                    rated = functional.binary_cross_entropy_with_logits(quality.float(), dices(new, occupied))
+                    cost = mask_loss(new, occupied) + options.token_loss * of_tokens + options.quality_loss * rated
+                    loss = loss + cost / options.rounds
+                    dice.append(dices(new, occupied).mean())
             logits = new.detach().float()
-        coarse = mean_dice(self.tokens.logits, self.tokens.target(occupied))
+        coarse = dices(self.tokens.logits, self.tokens.target(occupied)).mean()
         return loss, torch.stack([dice[0], dice[-1], coarse])
 
     def _started(self, occupied: Tensor, generators: list[np.random.Generator]) -> Tensor | None:
@@ -110,6 +114,12 @@ class PromptObjective(Objective):
         assert features.image is not None
         skips = tuple(skip * kept for skip in features.skips)
         return features._replace(skips=skips, detail=features.image * kept)
+
+
+def dices(logits: Tensor, occupied: Tensor) -> Tensor:
+    """Dice of each mask of a batch, (B,), without gradients."""
+    a, b = (logits.detach() > 0).flatten(1), (occupied > 0.5).flatten(1)
+    return 2 * (a & b).sum(1) / (a.sum(1) + b.sum(1)).clamp(min=1)
 
 
 def mask_loss(logits: Tensor, occupied: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ REGION_MAPS = 2  # boxes, lassos: 1 inside what is said to be inside, -1 inside 
 _LOGIT_SCALE = 4.0  # of the last mask's logits: tanh(x / 4) tells 2 from 8, and nothing beyond
 _VOXELS_A_CELL = 8
 _FINE_MAPS = _VOXELS_A_CELL * 3  # the last mask, and the finest likeness of either sign
+_MASK_FACTS = 3
 _HALF_MAPS = 4 + 2 * (len(LIKENESSES) - 1) + 2 * len(LIKENESSES) + REGION_MAPS
 
 
@@ -148,9 +149,15 @@ class FullGridMaskDecoder(nn.Module):
         # What is known of single voxels, beside what convolutions have spread.
         self.detail = nn.Linear(_FINE_MAPS + _VOXELS_A_CELL, fine)
         self.hyper = Perceptron(channels, channels, _VOXELS_A_CELL * (fine + 1))
+        self.quality = Perceptron(channels + fine + _MASK_FACTS, channels // 2, 1)
 
-    def forward(self, features: ImageFeatures, positional_encoding: Tensor, prompts: PromptFeatures) -> Tensor:
-        """Logits (B, 1, m, m, m), m = ``config.output_size``."""
+    def forward(self, features: ImageFeatures, positional_encoding: Tensor,
+                prompts: PromptFeatures) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Logits and how good the mask is thought to be.
+
+        Returns:
+            logits (B, 1, m, m, m), m = ``config.output_size``; quality (B,), whose sigmoid is the expected Dice.
+        """
         batch = prompts.sparse.shape[0]
         own = self.mask_token.weight[None].expand(batch, -1, -1)
         tokens = torch.cat([own.to(prompts.sparse.dtype), prompts.sparse], 1)
@@ -170,8 +177,19 @@ class FullGridMaskDecoder(nn.Module):
         voxels = _repeated(voxels_to_channels(detail, 2), shared)
         cells = x.movedim(1, -1) + self.detail(torch.cat([fine.to(voxels.dtype), voxels], dim=-1))
         weights = self.hyper(tokens[:, 0]).unflatten(1, (cells.shape[-1] + 1, _VOXELS_A_CELL))
-        logits = torch.baddbmm(weights[:, -1:], cells.flatten(1, 3), weights[:, :-1])
-        return channels_to_voxels(logits.unflatten(1, cells.shape[1:4]), 2)
+        rows = cells.flatten(1, 3)
+        logits = torch.baddbmm(weights[:, -1:], rows, weights[:, :-1])
+        quality = self._rated(tokens[:, 0].detach(), rows.detach(), logits.detach())
+        return channels_to_voxels(logits.unflatten(1, cells.shape[1:4]), 2), quality
+
+    def _rated(self, token: Tensor, rows: Tensor, logits: Tensor) -> Tensor:
+        """From the mask's token, what its cells have in common, its size and how sure its voxels are."""
+        likely = logits.sigmoid()
+        total = likely.sum((1, 2))[:, None] + 1
+        inside = (likely.mean(2)[:, None] @ rows)[:, 0] * (_VOXELS_A_CELL / total)
+        sure = likely.square().sum((1, 2))[:, None] / total
+        facts = [total.log() / 10, sure, (likely > 0.5).to(likely.dtype).sum((1, 2))[:, None] / total]
+        return self.quality(torch.cat([token, inside, *facts], dim=1))[:, 0]
 
 
 class PromptedTransformer(TwoWayTransformer):

@@ -82,11 +82,21 @@ class NativeSAM3D(nn.Module):
         """
         assert features.image is not None
         if isinstance(self.prompt_encoder, FullGridPromptEncoder):
-            prompts = self.prompt_encoder(
-                coords, labels, features.image, logits, padding, half_image=features.half_image, regions=regions
-            )
-        else:
-            prompts = self.prompt_encoder(coords, labels, features.image, logits, padding, canvas)
+            return self.decode_rated(features, coords, labels, logits, padding, regions)[0]
+        prompts = self.prompt_encoder(coords, labels, features.image, logits, padding, canvas)
+        return self.mask_decoder(features, self.prompt_encoder.dense_positional_encoding(), prompts)
+
+    def decode_rated(self, features: ImageFeatures, coords: Tensor, kinds: Tensor, logits: Tensor | None = None,
+                     padding: bool | None = None, regions: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """As :meth:`decode`, of a network with logits on the full grid, and how good each mask is thought to be.
+
+        Returns:
+            logits (B, 1, m, m, m); quality (B,), whose sigmoid is the expected Dice.
+        """
+        assert isinstance(self.prompt_encoder, FullGridPromptEncoder) and features.image is not None
+        prompts = self.prompt_encoder(
+            coords, kinds, features.image, logits, padding, half_image=features.half_image, regions=regions
+        )
         return self.mask_decoder(features, self.prompt_encoder.dense_positional_encoding(), prompts)
 
 
