@@ -86,7 +86,7 @@ class Trainer:
             raise TrainingError("No parameter of the network is to be trained.", "Do not freeze all of it.")
         self._trained = list(trained)
         self.average = {name: v.detach().clone().float() for name, v in objective.network.state_dict().items()}
-        self.optimizers = _optimizers(trained, objective, options)
+        self.optimizers = _optimizers(trained, objective, options, processes)
         self.precision = _precision(options, processes.device)
         self.module: torch.nn.Module = objective
         self.step = 0
@@ -224,7 +224,7 @@ class Trainer:
 
 
 def _optimizers(trained: dict[str, torch.nn.Parameter], objective: Objective,
-                options: TrainingOptions) -> list[torch.optim.Optimizer]:  # fmt: skip
+                options: TrainingOptions, processes: Processes) -> list[torch.optim.Optimizer]:  # fmt: skip
     """What updates the parameters; each group knows its ``factor``, times the learning rate."""
     adamw: list[dict[str, Any]] = []
     muon: list[dict[str, Any]] = []
@@ -241,7 +241,7 @@ def _optimizers(trained: dict[str, torch.nn.Parameter], objective: Objective,
     found: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(adamw, lr=options.learning_rate, betas=(0.9, 0.98), fused=True)
     ]
-    return [*found, Muon(muon, lr=options.learning_rate)] if muon else found
+    return [*found, Muon(muon, lr=options.learning_rate, processes=processes)] if muon else found
 
 
 def _is_matrix(name: str, parameter: torch.nn.Parameter) -> bool:
