@@ -11,8 +11,10 @@ import SimpleITK as sitk
 
 from .errors import OutputError
 from .geometry import Volume
+from .geometry.affine import LPS_TO_RAS
 
 MASK_SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha")
+_LARGEST_NIFTI_1 = 32767  # voxels an axis
 _COLOR = "0.501961 0.682353 0.501961"  # Slicer's first segment colour
 
 
@@ -56,19 +58,58 @@ def write_mask(mask: np.ndarray, volume: Volume, path: str | Path, name: str = "
     """
     path = Path(path)
     check_mask_file(path)
-    image = sitk.GetImageFromArray(np.asarray(mask, dtype=np.uint8))
-    image.CopyInformation(volume.to_sitk())
-    if path.name.lower().endswith(".nrrd"):
-        for key, value in _segment_metadata(mask, name).items():
-            image.SetMetaData(key, value)
     suffix = next(s for s in MASK_SUFFIXES if path.name.lower().endswith(s))
     partial = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
     try:
-        sitk.WriteImage(image, str(partial), useCompression=True)
+        if suffix.startswith(".nii"):
+            _write_nifti(mask, volume, partial)
+        else:
+            _write_by_itk(mask, volume, partial, name if suffix == ".nrrd" else None)
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         raise OutputError(f"'{path}' could not be written.", "Check the free space and the permissions.") from error
+
+
+def _write_by_itk(mask: np.ndarray, volume: Volume, path: Path, name: str | None) -> None:
+    image = sitk.GetImageFromArray(np.asarray(mask, dtype=np.uint8))
+    matrix = LPS_TO_RAS @ volume.ijk_to_ras
+    image.SetSpacing(volume.spacing)
+    image.SetOrigin(matrix[:3, 3].tolist())
+    image.SetDirection((matrix[:3, :3] / volume.spacing).ravel().tolist())
+    if name is not None:
+        for key, value in _segment_metadata(mask, name).items():
+            image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _write_nifti(mask: np.ndarray, volume: Volume, path: Path) -> None:
+    """With the scan's own forms where it has any, so that every program shows the mask where it shows the scan."""
+    import nibabel
+
+    voxels = np.asarray(mask, dtype=np.uint8).T
+    kind = nibabel.Nifti2Image if max(voxels.shape) > _LARGEST_NIFTI_1 else nibabel.Nifti1Image
+    image = kind(voxels, volume.ijk_to_ras)
+    header = image.header
+    if volume.source.forms is None:
+        image.set_qform(volume.ijk_to_ras, 1)
+        image.set_sform(volume.ijk_to_ras, 1)
+        header.set_xyzt_units("mm")
+    else:
+        fields = dict(volume.source.forms.fields)
+        header["pixdim"][:4] = fields.pop("pixdim")[:4]
+        for field, value in fields.items():
+            header[field] = value
+    # Past nibabel's own idea of the affine, which knows one form only.
+    header.set_data_shape(voxels.shape)
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    with nibabel.openers.ImageOpener(path, "wb") as file:
+        header["vox_offset"] = header.single_vox_offset
+        header["magic"] = header.single_magic
+        header.write_to(file)
+        nibabel.volumeutils.write_zeros(file, int(header["vox_offset"]) - file.tell())
+        file.write(voxels.tobytes(order="F"))
 
 
 def _segment_metadata(mask: np.ndarray, name: str) -> dict[str, str]:

@@ -11,11 +11,17 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike
 
 from ..errors import ClickError, VolumeError
+from ..modality import believed_modality
 from .affine import LPS_TO_RAS, transformed
-from .image_files import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, read_image, refuse_unless_scalar_3d
+from .image_files import ijk_to_ras_of, read_scan, refuse_unless_scalar_3d
+from .padding import without_padding
+from .refusals import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, colours, four_dimensional, sheared
+from .scan_record import ScanSource
 
 #: Fewest voxels along an axis: thinner scans give no 3D context.
 THINNEST = 4
+#: What lies outside of a CT's field of view.
+AIR_HU = -1024.0
 #: Largest |cosine| between two voxel axes that passes as rounding of the header (0.06 degrees).
 LARGEST_AXIS_COSINE = 1e-3
 #: A point this far (in voxels) beyond the outer face still counts as on it.
@@ -24,7 +30,10 @@ FACE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A 3D scalar scan. The array is referred to, never copied: do not change it while the volume is in use.
+    """A 3D scalar scan. The array is referred to, not copied: do not change it while the volume is in use.
+
+    NaN and infinities are padding: where there are any, the array is a copy that holds the lowest value (air in a CT)
+    in their place.
 
     Args:
         array: voxels, shape (K, J, I) as slicer.util.arrayFromVolume gives them, integer or floating point;
@@ -32,21 +41,30 @@ class Volume:
         ijk_to_ras: (4, 4) matrix, (i, j, k, 1) -> RAS mm. Any permutation, flip or rotation, either handedness;
             the axes must be perpendicular.
         modality: DICOM's word, such as "CT", "MR" or "PT"; None when not known.
+        source: where it was read from.
 
     Raises:
-        VolumeError: not 3D, colour or vector, empty, thinner than 4 voxels, NaN or infinite voxels, constant, not
+        VolumeError: not 3D, colour or vector, empty, thinner than 4 voxels, without a finite voxel, constant, not
             numbers, or a matrix that is singular or sheared.
     """
 
     array: np.ndarray = field(repr=False)
     ijk_to_ras: np.ndarray
     modality: str | None = None
+    source: ScanSource = field(default_factory=ScanSource, repr=False)
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
         _refuse_shape(array.shape)
         if array.dtype == np.bool_:
             array = array.view(np.uint8)
+        if self.modality:
+            object.__setattr__(self, "modality", self.modality.strip().upper() or None)
+        finite = _measured(array, self.modality)
+        if finite is not array:
+            count = array.size - int(np.count_nonzero(np.isfinite(array)))
+            object.__setattr__(self, "_not_finite", count)
+            array = finite
         _refuse_values(array)
         matrix = np.array(self.ijk_to_ras, dtype=np.float64)
         _refuse_matrix(matrix)
@@ -58,24 +76,61 @@ class Volume:
     def from_sitk(cls, image: sitk.Image, modality: str | None = None) -> Volume:
         """The volume of a SimpleITK image (LPS); its voxels are copied. Raises VolumeError as the class does."""
         image = refuse_unless_scalar_3d(image)
-        matrix = np.eye(4)
-        matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-        matrix[:3, 3] = image.GetOrigin()
-        return cls(sitk.GetArrayFromImage(image), LPS_TO_RAS @ matrix, modality)
+        return cls(sitk.GetArrayFromImage(image), ijk_to_ras_of(image), modality)
 
     @classmethod
-    def from_file(cls, path: str | Path, modality: str | None = None) -> Volume:
-        """Read NRRD, NIfTI, MetaImage, a DICOM file, or a folder with one DICOM series.
+    def from_file(cls, path: str | Path, modality: str | None = None, *, series: str | None = None,
+                  volume: int | None = None, form: str | None = None) -> Volume:  # fmt: skip
+        """Read NRRD, NIfTI, MetaImage, MGH, or one DICOM series.
 
         Args:
-            path: file, or folder of one DICOM series.
+            path: file, or folder of DICOM files; of a DICOM slice, its series is read.
             modality: taken from the DICOM header when None.
+            series: which of several in a folder, its number in the message or its UID. volume: which of a 4D file or
+                series, from 1. form: "sform" or "qform" of a NIfTI file; None: the sform where it is set.
 
         Raises:
-            VolumeError: missing, unreadable, several series in the folder, slices missing or tilted, or as the class.
+            VolumeError: missing, unreadable, several series and none chosen, slices missing or tilted, geometry that
+                the file does not say, or as the class.
         """
-        image, recorded_modality = read_image(Path(path))
-        return cls.from_sitk(image, modality or recorded_modality)
+        record = read_scan(Path(path), series, volume, form)
+        try:
+            return cls(record.array, record.ijk_to_ras, modality or record.modality, record.source)
+        except VolumeError as error:
+            if error.remedy == RESAMPLE_IN_SLICER:  # Slicer cannot open such a file either
+                raise sheared(Path(path).name, Path(path)) from error
+            raise
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the scan, a sentence or two each; nothing in most cases."""
+        notes = list(self.source.notes)
+        count = getattr(self, "_not_finite", 0)
+        if count:
+            notes.append(f"{count} voxels are NaN or infinite; they are taken for padding outside of the scan.")
+        notes += [note for note in (self._believed[1],) if note]
+        if paddings := self._unpadded[1]:
+            told = " and ".join(f"{value:g}" for value in paddings)
+            notes.append(f"Voxels of {told} are taken for padding: they are far from the values of all others.")
+        return tuple(notes)
+
+    @property
+    def believed_modality(self) -> str | None:
+        """The modality that the voxels bear out, or a guess where none is recorded; None: not known."""
+        return self._believed[0]
+
+    @property
+    def intensities(self) -> np.ndarray:
+        """The array with padding, such as -9999 or 65535, put beside what was measured; the array itself without."""
+        return self._unpadded[0]
+
+    @cached_property
+    def _believed(self) -> tuple[str | None, str | None]:
+        return believed_modality(self.array, self.modality)
+
+    @cached_property
+    def _unpadded(self) -> tuple[np.ndarray, tuple[float, ...]]:
+        return without_padding(self.array, self.believed_modality)
 
     def to_sitk(self) -> sitk.Image:
         """A SimpleITK image (LPS) with a copy of the voxels; half precision, unknown to ITK, becomes float32."""
@@ -173,14 +228,9 @@ def _itk_dtype(dtype: np.dtype) -> np.dtype:
 def _refuse_shape(shape: tuple[int, ...]) -> None:
     """Refuse everything but (K, J, I) with at least 4 voxels an axis, each case with its own message."""
     if len(shape) == 4 and 1 < shape[3] <= 4:
-        raise VolumeError(
-            f"The scan is a colour or vector image with {shape[3]} components per voxel.",
-            "Convert it with Slicer's 'Vector to Scalar Volume' module and segment the result.",
-        )
+        raise colours(shape[3])
     if len(shape) == 4:
-        raise VolumeError(
-            f"The scan is 4D, shape {shape}.", "Choose one time point (Slicer's 'Sequences' module) and segment that."
-        )
+        raise four_dimensional(shape[0])
     if len(shape) == 2:
         raise VolumeError(f"The scan is a 2D image of {shape[1]} x {shape[0]} pixels.", LOAD_WHOLE_SERIES)
     if len(shape) != 3:
@@ -210,20 +260,33 @@ def _refuse_values(array: np.ndarray) -> None:
     sample = array[tuple(slice(None, None, max(1, n // 16)) for n in array.shape)]
     if array.dtype.kind in "iu" and (sample != array[0, 0, 0]).any():
         return
-    with np.errstate(invalid="ignore"):
-        lowest, highest = array.min(), array.max()
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        count = array.size - int(np.count_nonzero(np.isfinite(array)))
-        raise VolumeError(
-            f"The scan has {count} voxels that are NaN or infinite.",
-            "Replace them, in Slicer's Python console: a = slicer.util.arrayFromVolume(node); "
-            "a[~numpy.isfinite(a)] = a[numpy.isfinite(a)].min(); slicer.util.arrayFromVolumeModified(node).",
-        )
+    lowest, highest = array.min(), array.max()
     if lowest == highest:
         raise VolumeError(
             f"The scan is constant: every voxel is {lowest}.",
             "Check that the right volume is chosen and that it was loaded completely.",
         )
+
+
+def _measured(array: np.ndarray, modality: str | None) -> np.ndarray:
+    """The array itself if all of it is finite, else a copy whose other voxels hold the lowest value, or air in a CT.
+
+    Raises:
+        VolumeError: no voxel is finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
+            return array
+    finite = np.isfinite(array)
+    if finite.all():  # their sum overflowed
+        return array
+    if not finite.any():
+        raise VolumeError(
+            "The scan holds no measurement: every voxel is NaN or infinite.",
+            "Check that the right volume is chosen and that it was written completely.",
+        )
+    lowest = float(array[finite].min())
+    return np.where(finite, array, array.dtype.type(min(lowest, AIR_HU) if modality == "CT" else lowest))
 
 
 def _refuse_matrix(matrix: np.ndarray) -> None:
