@@ -99,7 +99,7 @@ def _voxels(image: Any, path: Path) -> np.ndarray:
     if stored.fields is not None:
         raise colours()
     try:
-        array = np.array(image.dataobj)  # a copy: a memory map would change with the file
+        array = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
         raise unreadable(path) from error
     if array.dtype.kind == "f" and stored.kind in "iu" and stored.itemsize <= 2:
