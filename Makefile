@@ -47,7 +47,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/memorizing-sam3d demo --output "$(OUTPUT)" $(if $(SCAN),--scan "$(SCAN)") $(if $(POINT),--point "$(POINT)")
+	@$(BIN)/memorizing-sam3d demo --force --output "$(OUTPUT)" $(if $(SCAN),--scan "$(SCAN)") $(if $(POINT),--point "$(POINT)")
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest $(TESTS)

@@ -123,7 +123,7 @@ def mais(
             continue
         arms = arms_of(name, [part.strip() for part in fractions.split(",")], sizes, cases, train_each)
         for arm in arms:
-            console.print(f"[bold]{name}: {arm.title}[/bold]")
+            console.print(f"{name}: {arm.title}", style="bold", markup=False)
             if not _trained(out, arm.training, budget, minutes):
                 console.print("Time is up: the same command goes on from there.")
                 return
@@ -213,7 +213,7 @@ def _compare(out: Path, name: str, arms: Sequence[Arm], clicks: Sequence[int], r
     found = compared(arms, {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}, clicks, seed)
     files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
+    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", markup=False, soft_wrap=True)
 
 
 def _cost(out: Path, budget: MaisBudget, console: Console) -> None:

@@ -82,7 +82,7 @@ def model_experiment(
         arms = model_arms(name)
         for arm in arms:
             for seed in range(seeds):
-                console.print(f"[bold]{name}: {arm.title}, seed {seed}[/bold]")
+                console.print(f"{name}: {arm.title}, seed {seed}", style="bold", markup=False)
                 if not _trained(out, arm.training, seed, budget, minutes):
                     console.print("Time is up: the same command goes on from there.")
                     return
@@ -160,7 +160,7 @@ def _compare(out: Path, name: str, arms: list[ModelArm], seeds: int, clicks: lis
         remarks.append(f"Standard deviation over seeds, after {clicks[-1]} clicks: {told}.")
     files = write_comparison(out, name, TITLES[name], arms, found, remarks)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
+    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", markup=False, soft_wrap=True)
 
 
 def _cost_of(out: Path, arm: ModelArm, seeds: int) -> str:

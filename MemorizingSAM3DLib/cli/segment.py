@@ -33,7 +33,9 @@ def segment(
     ] = None,
     ijk: Annotated[
         bool,
-        typer.Option("--ijk", help="Points are voxel numbers I,J,K from 0, as Slicer from 5.8 and the file count them."),
+        typer.Option(
+            "--ijk", help="Points are voxel numbers I,J,K from 0, as Slicer from 5.8 and the file count them."
+        ),
     ] = False,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",

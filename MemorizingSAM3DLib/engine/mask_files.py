@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,7 +61,10 @@ def write_mask(mask: np.ndarray, volume: Volume, path: str | Path, name: str = "
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(f"'{path}' could not be written.", f"Check that {path.parent.absolute()} has free space and can be written to.") from error
+        raise OutputError(
+            f"'{path}' could not be written.",
+            f"Check that {path.parent.absolute()} has free space and can be written to.",
+        ) from error
 
 
 def _write_by_itk(mask: np.ndarray, volume: Volume, path: Path, name: str | None) -> None:
@@ -96,12 +100,11 @@ def _write_nifti(mask: np.ndarray, volume: Volume, path: Path) -> None:
     header.set_data_shape(voxels.shape)
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
-    with nibabel.openers.ImageOpener(path, "wb") as file:
-        header["vox_offset"] = header.single_vox_offset
-        header["magic"] = header.single_magic
-        header.write_to(file)
-        nibabel.volumeutils.write_zeros(file, int(header["vox_offset"]) - file.tell())
-        file.write(voxels.tobytes(order="F"))
+    header["vox_offset"] = header.single_vox_offset
+    header["magic"] = header.single_magic
+    gap = bytes(int(header["vox_offset"]) - len(header.binaryblock))
+    content = header.binaryblock + gap + voxels.tobytes(order="F")
+    path.write_bytes(gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
 
 
 def _segment_metadata(mask: np.ndarray, name: str) -> dict[str, str]:

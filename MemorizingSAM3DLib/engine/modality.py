@@ -11,6 +11,7 @@ MODALITIES = {
 }  # fmt: skip
 _AIR_HU = -200.0
 _SOFT_TISSUE_HU = (-150.0, 300.0)
+_LOWEST_HU = -1100.0
 _SAMPLES = 64  # an axis
 NOT_HOUNSFIELD = (
     "The scan is recorded as CT, but its voxels are not in Hounsfield units ({why}). Its contrast is taken from the "
@@ -29,6 +30,8 @@ def guess_modality(array: np.ndarray) -> str | None:
     sample = _sample(array)
     if sample.size == 0 or sample.dtype.kind not in "if" or sample.min() > _AIR_HU:
         return None
+    if sample.min() < _LOWEST_HU and not (sample[sample >= _LOWEST_HU] < 0).any():
+        return None  # what is below zero is padding only
     whole = sample.dtype.kind == "i" or bool(np.all(sample == np.round(sample)))
     tissue = sample[sample > _AIR_HU]
     if tissue.size < 0.1 * sample.size or not (whole or sample.min() <= -900):
@@ -55,7 +58,10 @@ def believed_modality(array: np.ndarray, recorded: str | None) -> tuple[str | No
 def why_not_hounsfield(array: np.ndarray) -> str | None:
     """Why voxels cannot be Hounsfield units, or None where they can; crops without air, too, can."""
     sample = _sample(array).astype(np.float64)
-    sample = sample[(sample >= -1100) & (sample < 65000)]  # padding says nothing
+    below = sample[sample < _LOWEST_HU]
+    if below.size > 0.01 * sample.size and len(np.unique(below)) > 16:
+        return f"many of them are below those of air, at {np.median(below):.0f}"
+    sample = sample[(sample >= _LOWEST_HU) & (sample < 65000)]  # padding says nothing
     if sample.size == 0:
         return None
     lowest, p95 = np.percentile(sample, (0.5, 95.0)).tolist()
@@ -80,7 +86,7 @@ def _is_shifted(sample: np.ndarray) -> bool:
     """Whether many voxels lie where soft tissue does with 1024 added, and few between them and the rest."""
     soft = np.count_nonzero((sample > 874) & (sample < 1174))
     between = np.count_nonzero((sample > 324) & (sample < 824))
-    return soft > 0.02 * sample.size and soft > between
+    return bool(soft > 0.02 * sample.size and soft > between)
 
 
 def _sample(array: np.ndarray) -> np.ndarray:

@@ -111,7 +111,8 @@ def _read_slices(series: Series, name: str, volume: int | None) -> ScanRecord:
         )
     slices = [slice_of(header, name) for header in headers]
     if len(headers) == 1:
-        order, matrix = (0,), _matrix_of_one(headers[0], name)
+        order: tuple[int, ...] = (0,)
+        matrix = _matrix_of_one(headers[0], name)
     else:
         stack = stacked(slices, name, volume)
         order, matrix = stack.order, stack.ijk_to_ras

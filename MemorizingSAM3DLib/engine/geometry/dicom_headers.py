@@ -15,14 +15,13 @@ from .slice_stack import NOT_PLACED, Slice
 
 _PREAMBLE = 128
 _TAGS = {
-    "sop_class": "0008|0016", "sop": "0008|0018", "patient": "0010|0010", "modality": "0008|0060", "description": "0008|103e", "image_type": "0008|0008",
-    "content_time": "0008|0033", "acquisition_time": "0008|0032", "echo_time": "0018|0081", "trigger": "0018|1060",
-    "b_value": "0018|9087", "inversion_time": "0018|0082", "study": "0020|000d", "series": "0020|000e",
-    "series_number": "0020|0011", "acquisition": "0020|0012", "instance": "0020|0013", "position": "0020|0032",
-    "orientation": "0020|0037", "temporal": "0020|0100", "frames": "0028|0008", "rows": "0028|0010",
-    "columns": "0028|0011", "samples": "0028|0002", "pixel_spacing": "0028|0030", "signed": "0028|0103",
-    "bits": "0028|0101", "intercept": "0028|1052", "slope": "0028|1053", "spacing": "0018|0088",
-    "thickness": "0018|0050",
+    "sop": "0008|0018", "patient": "0010|0010", "modality": "0008|0060", "description": "0008|103e",
+    "image_type": "0008|0008", "echo_time": "0018|0081", "trigger": "0018|1060", "b_value": "0018|9087",
+    "inversion_time": "0018|0082", "series": "0020|000e", "series_number": "0020|0011", "acquisition": "0020|0012",
+    "position": "0020|0032", "orientation": "0020|0037", "temporal": "0020|0100", "frames": "0028|0008",
+    "rows": "0028|0010", "columns": "0028|0011", "samples": "0028|0002", "pixel_spacing": "0028|0030",
+    "signed": "0028|0103", "bits": "0028|0101", "intercept": "0028|1052", "slope": "0028|1053",
+    "spacing": "0018|0088", "thickness": "0018|0050",
 }  # fmt: skip
 #: What may tell volumes at the same places apart, the surest first. Times of a slice are not: each has its own.
 _KINDS = ("temporal", "echo_time", "b_value", "inversion_time", "trigger", "image_type", "acquisition")

@@ -24,8 +24,7 @@ def read_multiframe(header: Header, volume: int | None = None) -> ScanRecord:
         volume: which of several volumes at the same places, from 1.
 
     Raises:
-        VolumeError: pydicom is missing; frames that do not say where they lie, or lie irregularly; pixels that cannot be
-            decoded.
+        VolumeError: pydicom is missing; frames do not say where they lie, or lie irregularly; pixels cannot be decoded.
     """
     path = header.path
     try:

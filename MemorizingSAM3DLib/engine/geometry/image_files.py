@@ -14,9 +14,8 @@ from .nifti_files import is_nifti, read_nifti
 from .refusals import LOAD_WHOLE_SERIES, colours, four_dimensional, unreadable
 from .scan_record import ScanRecord, ScanSource
 
-def read_scan(
-    path: Path, series: str | None = None, volume: int | None = None, form: str | None = None
-) -> ScanRecord:
+
+def read_scan(path: Path, series: str | None = None, volume: int | None = None, form: str | None = None) -> ScanRecord:
     """Read an image file, or a DICOM series.
 
     Args:

@@ -103,8 +103,8 @@ def _one_orientation(slices: Sequence[Slice], name: str) -> list[int]:
     square = abs(float(first.orientation[:3] @ first.orientation[3:]))
     if np.abs(lengths - 1).max() > _SAME_DIRECTION or square > _SAME_DIRECTION:
         raise VolumeError(
-            f"The slices of {name} do not say their direction: ImageOrientationPatient is no pair of perpendicular unit "
-            "vectors.",
+            f"The slices of {name} do not say their direction: ImageOrientationPatient is no pair of perpendicular "
+            "unit vectors.",
             NOT_PLACED,
         )
     sizes = np.array([piece.pixel_spacing for piece in slices])
@@ -131,14 +131,14 @@ def _one_volume(slices: Sequence[Slice], heights: np.ndarray, numbers: list[int]
     groups = _volumes(slices, heights)
     if groups is None:
         raise VolumeError(
-            f"{name} has {len(slices)} slices at {len(places)} places: some places are there twice or more, and nothing "
-            "in the headers tells which belong together.",
+            f"{name} has {len(slices)} slices at {len(places)} places: some places are there twice or more, and "
+            "nothing in the headers tells which belong together.",
             "Take copies out of the folder, or fetch the series again from the archive.",
         )
     if volume is None:
         raise VolumeError(
-            f"{name} holds {len(groups)} volumes of {len(groups[0])} slices at the same places, such as echoes, b-values "
-            "or times.",
+            f"{name} holds {len(groups)} volumes of {len(groups[0])} slices at the same places, such as echoes, "
+            "b-values or times.",
             f"Choose one: --volume 1 to --volume {len(groups)}.",
         )
     if not 1 <= volume <= len(groups):

@@ -154,6 +154,14 @@ class Volume:
         i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0).tolist()
         return i, j, k
 
+    def is_on_grid_of(self, other: Volume, tolerance: float = 0.05) -> bool:
+        """Whether both have the same voxels: counts, and places to a part of a voxel over the whole scan."""
+        if self.shape != other.shape:
+            return False
+        ends = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape[::-1]])).reshape(3, -1).T
+        apart = np.linalg.norm(self.ijk_to_ras_points(ends) - other.ijk_to_ras_points(ends), axis=1).max()
+        return bool(apart <= tolerance * min(other.spacing))
+
     @property
     def extent_mm(self) -> tuple[float, float, float]:
         """Side lengths of the scan along (i, j, k), from outer face to outer face, mm."""
