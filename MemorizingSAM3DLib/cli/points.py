@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import typer
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def ras_of_voxel(volume: Volume, ijk: tuple[float, float, float]) -> tuple[float
     Raises:
         ClickError: they do not: Slicer from 5.8 counts the slices of a left-handed scan from the other end.
     """
+    import numpy as np
+
     from ..engine.errors import ClickError
 
     if np.linalg.det(volume.ijk_to_ras[:3, :3]) < 0:
