@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from MemorizingSAM3DLib.scene.alignment import isOnOtherGrid
 from MemorizingSAM3DLib.scene.resampled_copy import resampleToScan
 from MemorizingSAM3DLib.ui.availability import asToolTip
@@ -23,7 +25,9 @@ class Notices(ErrorLine):
         self._wasBusy = False
         ui.warningFrame.setStyleSheet(FRAME % ("warningFrame", _AMBER, _AMBER))
         ui.warningIcon.setPixmap(icon("Warning").pixmap(ICON_SIZE, ICON_SIZE))
-        ui.resampleButton.toolTip = asToolTip(ui.resampleButton.toolTip)
+        ui.resampleButton.toolTip = asToolTip(
+            _("Make a copy of the segmentation on the grid of this scan and go on in it. The old one stays.")
+        )
         self._connections.toWidget(ui.resampleButton, "clicked()", self._resample)
         self._connections.toSignal(controller.failed, self.showError)
         self._connections.toSignal(controller.statusChanged, self.refresh)

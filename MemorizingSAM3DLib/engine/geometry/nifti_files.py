@@ -55,7 +55,7 @@ def read_nifti(path: Path, form: str | None = None, volume: int | None = None) -
         raise four_dimensional(array.shape[0])
     if not hasattr(image.header, "get_qform"):
         return _without_forms(image, array, path)
-    header = image.header
+    header = _stored_header(image)
     scale = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
     notes: list[str] = []
     if scale != 1.0:
@@ -83,6 +83,17 @@ def _opened(path: Path) -> Any:
             except Exception:
                 continue
         raise unreadable(path) from error
+
+
+def _stored_header(image: Any) -> Any:
+    """The header as the file has it: on the way in, nibabel puts 1 where a spacing is 0."""
+    parts = image.file_map
+    holder, kind = parts.get("header", parts["image"]), type(image.header)
+    with holder.get_prepare_fileobj("rb") as file:
+        file.seek(0)
+        stored = kind(file.read(kind.template_dtype.itemsize), check=False)
+    stored["pixdim"][1:4] = np.abs(stored["pixdim"][1:4])
+    return stored
 
 
 def _unpacked(path: Path) -> bytes:
@@ -121,7 +132,7 @@ def _without_forms(image: Any, array: np.ndarray, path: Path) -> ScanRecord:
     affine = np.array(image.affine, dtype=np.float64)
     if path.name.lower().endswith((".mgz", ".mgh")):
         return ScanRecord(array, affine, None, ScanSource(path))
-    spacing = np.abs(image.header["pixdim"][1:4].astype(np.float64))
+    spacing = np.abs(_stored_header(image)["pixdim"][1:4].astype(np.float64))
     _refuse_spacing(spacing, path)
     source = ScanSource(path, (_unplaced(path),), is_placed=False)
     return ScanRecord(array, np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]), None, source)
@@ -159,6 +170,8 @@ def _matrix(header: Any, shape: tuple[int, ...], spacing: np.ndarray, scale: flo
         _refuse_spacing(spacing, path)
         notes.append(_unplaced(path))
         return np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]), False
+    if sform is None:
+        _refuse_spacing(spacing, path)  # the qform says nothing of it
     if sform is None or qform is None:
         return (qform if sform is None else sform), True  # type: ignore[return-value]
     if not _is_square(sform) and _is_square(qform):

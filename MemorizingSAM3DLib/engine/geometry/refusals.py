@@ -45,5 +45,5 @@ def sheared(name: str, path: Path | None = None) -> VolumeError:
     return VolumeError(
         f"{name} is sheared: its axes are not perpendicular.",
         "Resample it onto a regular grid and segment the result, in Python: import nibabel, nibabel.processing; "
-        f"nibabel.save(nibabel.processing.resample_to_output(nibabel.load('{path.name}')), '{regular}')",
+        f"nibabel.save(nibabel.processing.resample_to_output(nibabel.load({path.name!r})), {regular!r})",
     )
