@@ -20,9 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; made if need be.")] = Path(
-        "demo-output"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", file_okay=False, help="Folder of the results; made if need be.")
+    ] = Path("demo-output"),
     scan: Annotated[Path | None, typer.Option(help="Your own scan. Default: the MNI152 brain out of nilearn.")] = None,
     point: Annotated[
         list[str] | None, typer.Option("--point", "-p", help="With --scan: R,A,S in mm, ',-' behind it for a negative.")

@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted run in it is continued.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the results. An interrupted run in it is continued.")
+    ],
     split: Annotated[str, typer.Option(help="train or val.")] = "val",
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     labels_per_case: Annotated[int | None, typer.Option(min=1, help="At most so many structures a case.")] = None,

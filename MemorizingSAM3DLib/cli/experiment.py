@@ -49,7 +49,9 @@ class MaisBudget(Budget):
 
 def mais(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the experiment. What is finished in it is not done again.")
+    ],
     table: Annotated[
         list[str] | None, typer.Option(help="fractions, bank-sizes, kinds or cost. Can be repeated. Default: all.")
     ] = None,
@@ -85,7 +87,7 @@ def mais(
     training_workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes of an evaluation.")] = 1,
     minutes: Annotated[float | None, typer.Option(help="Of each call of a training; then the command ends.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+    cache: Annotated[Path | None, typer.Option(file_okay=False, help="Folder into which packs are expanded.")] = None,
 ) -> None:
     """Repeat MAIS's experiments: train, evaluate, and write a table (.md, .json) and a picture (.png) for each.
 

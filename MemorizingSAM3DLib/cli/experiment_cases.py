@@ -47,7 +47,9 @@ class Budget:
 
 def cases_experiment(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the experiment. What is finished in it is not done again.")
+    ],
     table: Annotated[
         list[str] | None,
         typer.Option(help="growth, absent, attention, tuned, proposed or overhead. Can be repeated. Default: all."),

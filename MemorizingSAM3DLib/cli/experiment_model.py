@@ -28,7 +28,9 @@ class ModelBudget(Budget):
 
 def model_experiment(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the experiment. What is finished in it is not done again.")
+    ],
     table: Annotated[
         list[str] | None,
         typer.Option(help="stem, attention, synthetic, tokens or distilled. Can be repeated. Default: all."),
@@ -51,7 +53,7 @@ def model_experiment(
     training_workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes of an evaluation.")] = 1,
     minutes: Annotated[float | None, typer.Option(help="Of each call of a training; then the command ends.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+    cache: Annotated[Path | None, typer.Option(file_okay=False, help="Folder into which packs are expanded.")] = None,
 ) -> None:
     """Train networks from scratch that differ in one thing, and write a table (.md, .json) and a picture (.png) each.
 

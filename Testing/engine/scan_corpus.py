@@ -196,7 +196,9 @@ def samples() -> Iterator[Sample]:
     straight = MATRICES["straight"]
     for dtype in ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "f4", "f8"):
         for endian in "<>":
-            yield nifti(f"{dtype} {endian}", dtype, straight, endian=endian, suffix=".nii" if dtype == "i2" else ".nii.gz")
+            yield nifti(
+                f"{dtype} {endian}", dtype, straight, endian=endian, suffix=".nii" if dtype == "i2" else ".nii.gz"
+            )
     for name, matrix in MATRICES.items():
         yield nifti(f"{name}", "i2", matrix)
         yield nifti(f"{name}, sform only", "f4", matrix, form="sform")
@@ -210,7 +212,9 @@ def samples() -> Iterator[Sample]:
     unplaced = {"nibabel": "nibabel puts the middle of the scan at 0, 0, 0"}
     yield nifti("neither form", "i2", straight, form="none", differs=unplaced)
     for units in ("micron", "meter"):
-        yield nifti(f"in {units}s", "i2", MATRICES["oblique"], units=units, differs={"nibabel": "nibabel leaves the unit"})
+        yield nifti(
+            f"in {units}s", "i2", MATRICES["oblique"], units=units, differs={"nibabel": "nibabel leaves the unit"}
+        )
     for endian in "<>":
         yield nifti(f"scaled {endian}", "i2", straight, ".nii", endian, slope=(0.25, -7.0))
         yield nifti(f"pair {endian}", "i2", MATRICES["oblique"], ".img", endian, kind="pair")

@@ -162,7 +162,8 @@ def test_a_file_of_a_series_and_a_dicomdir_lead_to_the_whole_series(tmp_path):
 
 def test_results_beside_the_images_are_no_series_to_choose(tmp_path):
     write_series(tmp_path, FRAMES, POSITIONS)
-    write_series(tmp_path, FRAMES[:4], POSITIONS[:4], names="seg{}.dcm", change=lambda one, _: setattr(one, "Modality", "SEG"))  # fmt: skip
+    result = {"names": "seg{}.dcm", "change": lambda one, _: setattr(one, "Modality", "SEG")}
+    write_series(tmp_path, FRAMES[:4], POSITIONS[:4], **result)
     assert (Volume.from_file(tmp_path).array == FRAMES).all()
 
 

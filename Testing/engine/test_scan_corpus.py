@@ -1,4 +1,4 @@
-"""Every file is read as its standard says; nibabel, SimpleITK and pydicom say the same, or docs/input.md says why not."""
+"""Every file is read as its standard says; other readers say the same, or docs/input.md says why they do not."""
 
 from __future__ import annotations
 
