@@ -11,6 +11,7 @@ from ..errors import VolumeError
 from .affine import LPS_TO_RAS
 from .dicom_files import may_be_dicom, read_dicom
 from .nifti_files import is_nifti, read_nifti
+from .padding import finite
 from .refusals import LOAD_WHOLE_SERIES, colours, four_dimensional, unreadable
 from .scan_record import ScanRecord, ScanSource
 
@@ -62,6 +63,27 @@ def _one_volume(image: sitk.Image, volume: int, path: Path) -> sitk.Image:
     if components > 1:
         return sitk.VectorIndexSelectionCast(image, volume - 1)
     return image[:, :, :, volume - 1] if image.GetDimension() == 4 else image
+
+
+def read_itk_image(path: Path) -> sitk.Image:
+    """A file as a SimpleITK image, with its metadata. NIfTI is read as :func:`read_scan` does, the rest by ITK.
+
+    Raises:
+        RuntimeError: ITK cannot read it either.
+    """
+    if not is_nifti(path):
+        return sitk.ReadImage(str(path))
+    try:
+        record = read_nifti(path)
+    except VolumeError:  # damaged, or no scalar 3D scan: the caller judges what ITK makes of it
+        return sitk.ReadImage(str(path))
+    image = sitk.GetImageFromArray(finite(record.array, None))
+    matrix = LPS_TO_RAS @ record.ijk_to_ras
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(matrix[:3, 3].tolist())
+    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    return image
 
 
 def ijk_to_ras_of(image: sitk.Image) -> np.ndarray:

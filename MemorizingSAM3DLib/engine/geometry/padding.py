@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import VolumeError
+
 #: What a CT scanner can mean. Values beyond are padding where many voxels have the very same one.
 _CT_HU = (-1100.0, 4000.0)
 _CT_AIR = -1024.0
@@ -19,6 +21,27 @@ _SPAN = (0.5, 99.5)  # percentiles
 _SAMPLES = 96  # an axis
 #: Beyond, float32 overflows when values are squared or summed.
 _LARGEST = 1e30
+
+
+def finite(array: np.ndarray, modality: str | None) -> np.ndarray:
+    """The array itself if all of it is finite, else a copy whose other voxels hold the lowest value, or air in a CT.
+
+    Raises:
+        VolumeError: no voxel is finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
+            return array
+    is_finite = np.isfinite(array)
+    if is_finite.all():  # their sum overflowed
+        return array
+    if not is_finite.any():
+        raise VolumeError(
+            "The scan holds no measurement: every voxel is NaN or infinite.",
+            "Check that the right volume is chosen and that it was written completely.",
+        )
+    lowest = float(array[is_finite].min())
+    return np.where(is_finite, array, array.dtype.type(min(lowest, _CT_AIR) if modality == "CT" else lowest))
 
 
 def without_padding(array: np.ndarray, modality: str | None) -> tuple[np.ndarray, tuple[float, ...]]:

@@ -14,14 +14,12 @@ from ..errors import ClickError, VolumeError
 from ..modality import believed_modality
 from .affine import LPS_TO_RAS, transformed
 from .image_files import ijk_to_ras_of, read_scan, refuse_unless_scalar_3d
-from .padding import without_padding
+from .padding import finite, without_padding
 from .refusals import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, colours, four_dimensional, sheared
 from .scan_record import ScanSource
 
 #: Fewest voxels along an axis: thinner scans give no 3D context.
 THINNEST = 4
-#: What lies outside of a CT's field of view.
-AIR_HU = -1024.0
 #: Largest |cosine| between two voxel axes that passes as rounding of the header (0.06 degrees).
 LARGEST_AXIS_COSINE = 1e-3
 #: A point this far (in voxels) beyond the outer face still counts as on it.
@@ -60,11 +58,11 @@ class Volume:
             array = array.view(np.uint8)
         if self.modality:
             object.__setattr__(self, "modality", self.modality.strip().upper() or None)
-        finite = _measured(array, self.modality)
-        if finite is not array:
+        measured = finite(array, self.modality)
+        if measured is not array:
             count = array.size - int(np.count_nonzero(np.isfinite(array)))
             object.__setattr__(self, "_not_finite", count)
-            array = finite
+            array = measured
         _refuse_values(array)
         matrix = np.array(self.ijk_to_ras, dtype=np.float64)
         _refuse_matrix(matrix)
@@ -274,27 +272,6 @@ def _refuse_values(array: np.ndarray) -> None:
             f"The scan is constant: every voxel is {lowest}.",
             "Check that the right volume is chosen and that it was loaded completely.",
         )
-
-
-def _measured(array: np.ndarray, modality: str | None) -> np.ndarray:
-    """The array itself if all of it is finite, else a copy whose other voxels hold the lowest value, or air in a CT.
-
-    Raises:
-        VolumeError: no voxel is finite.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
-            return array
-    finite = np.isfinite(array)
-    if finite.all():  # their sum overflowed
-        return array
-    if not finite.any():
-        raise VolumeError(
-            "The scan holds no measurement: every voxel is NaN or infinite.",
-            "Check that the right volume is chosen and that it was written completely.",
-        )
-    lowest = float(array[finite].min())
-    return np.where(finite, array, array.dtype.type(min(lowest, AIR_HU) if modality == "CT" else lowest))
 
 
 def _refuse_matrix(matrix: np.ndarray) -> None:
