@@ -239,7 +239,7 @@ def pack(
     from ..learning.run_state import STATE, averaged_network
     from .train_memory import MEMORY_FILE, trained_memory
 
-    check_output(out, [run / STATE, run / MEMORY_FILE, run / "model.safetensors"], force)
+    check_output(out, [run / STATE, run / MEMORY_FILE, run / "model.safetensors"], force, make_folder=True)
     levels = {}
     for text in rounding or []:
         beginning, _, number = text.rpartition("=")

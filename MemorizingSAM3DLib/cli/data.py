@@ -57,8 +57,8 @@ def manifest(
     console = Console(highlight=False, soft_wrap=True)
     options = ManifestOptions(licence, dataset, modality, _names(label or []), val_share, seed)
     found = read_folder(folder, channel)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    check_output(out, [path for pair in found.pairs for path in (pair.image, pair.label)], force)
+    files = [path for pair in found.pairs for path in (pair.image, pair.label)]
+    check_output(out, files, force, make_folder=True)
     with progress_of(console) as progress:
         task = progress.add_task("Reading cases", total=len(found.pairs))
         entries, faults = make_manifest(found, out, options, lambda done, _: progress.update(task, completed=done))
@@ -110,7 +110,8 @@ def pack(
     entries = [e for name in split.split(",") for e in select(listed, name, wanted, permissive_only=not include_nc)]
     if not entries:
         raise DataError(f"No case of {manifest} matches.", "Check --split, --datasets and --include-nc.")
-    check_output(out, [manifest, *(path for e in entries for path in image_and_label(manifest.parent, e))], force)
+    files = [path for entry in entries for path in image_and_label(manifest.parent, entry)]
+    check_output(out, [manifest, *files], force, make_folder=True)
     with progress_of(console) as progress:
         task = progress.add_task("Packing", total=len(entries))
         write_pack(

@@ -210,7 +210,7 @@ def export(
     """
     from ..engine.outputs import check_output
 
-    check_output(file, [path], force)
+    check_output(file, [path], force, make_folder=True)
     memory = _open(path)
     with _status(f"Writing {file} ..."):
         memory.export(file)

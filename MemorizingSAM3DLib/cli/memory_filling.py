@@ -161,7 +161,7 @@ def calibrate(
     from .predictors import load_predictor
 
     console = Console(highlight=False)
-    check_output(out, [manifest], force)
+    check_output(out, [manifest], force, make_folder=True)
     collection = Collection.open(manifest)
     chosen = datasets.split(",") if datasets else None
     entries = some_of_each_dataset(select(collection.entries, "train", chosen), cases, seed)

@@ -65,7 +65,7 @@ def why_not_hounsfield(array: np.ndarray) -> str | None:
     if sample.size == 0:
         return None
     lowest, p95 = np.percentile(sample, (0.5, 95.0)).tolist()
-    if array.dtype == np.uint8 or sample.min() >= 0:
+    if array.dtype == np.uint8 or (sample.min() >= 0 and not _is_within_an_organ(sample)):
         return "none of them is negative"
     if np.ptp(sample) < 20:
         return f"they span {np.ptp(sample):.3g} only"
@@ -80,6 +80,12 @@ def why_not_hounsfield(array: np.ndarray) -> str | None:
     if tissue.size >= 0.02 * sample.size and not -250 <= np.median(tissue) <= 400:
         return f"what should be soft tissue is at {np.median(tissue):.0f}"
     return None
+
+
+def _is_within_an_organ(sample: np.ndarray) -> bool:
+    """Whether voxels without a negative one can be of a crop within soft tissue: none of them is air."""
+    floor = np.count_nonzero(sample <= sample.min() + 0.05 * np.ptp(sample))
+    return bool(np.median(sample) <= _SOFT_TISSUE_HU[1] and floor < 0.02 * sample.size)
 
 
 def _is_shifted(sample: np.ndarray) -> bool:

@@ -13,12 +13,12 @@ from .errors import OutputError
 _NIFTI_ENDINGS = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 
 
-def check_output(path: Path, inputs: Iterable[Path] = (), replace: bool = False) -> None:
+def check_output(path: Path, inputs: Iterable[Path] = (), replace: bool = False, make_folder: bool = False) -> None:
     """Whether a file may be written, asked before anything is computed.
 
     Args:
         path: the file. inputs: files and folders that the result is made from. replace: whether a file that is there
-            may be replaced.
+            may be replaced. make_folder: whether its folder is made if it is missing.
 
     Raises:
         OutputError: it is an input (by any spelling or link), lies in a folder that is one, would be read in place of
@@ -29,7 +29,15 @@ def check_output(path: Path, inputs: Iterable[Path] = (), replace: bool = False)
         raise OutputError(f"The output '{path}' is a folder.", "Give the name of a file.")
     if os.path.lexists(path) and not replace:
         raise OutputError(f"'{path}' exists already.", "Give another name, or add --force to replace it.")
-    check_folder(path.absolute().parent)
+    folder = path.absolute().parent
+    if make_folder and not folder.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The folder '{folder}' cannot be made ({error.strerror or error}).", "Choose another one."
+            ) from error
+    check_folder(folder)
 
 
 def refuse_inputs(path: Path, inputs: Iterable[Path]) -> None:

@@ -14,6 +14,8 @@ import SimpleITK as sitk
 from MemorizingSAM3DLib.engine.dicom_seg import codes_of
 from MemorizingSAM3DLib.engine.errors import OutputError
 from MemorizingSAM3DLib.engine.geometry import Volume
+from MemorizingSAM3DLib.engine.geometry.affine import transformed
+from MemorizingSAM3DLib.engine.geometry.image_files import ijk_to_ras_of
 from MemorizingSAM3DLib.engine.mask_files import write_mask
 from Testing.engine.dicom_writing import SAGITTAL, write_enhanced, write_series
 
@@ -86,9 +88,9 @@ def test_dcmqi_reads_it_back(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     image = sitk.ReadImage(str(next((tmp_path / "out").glob("*.nrrd"))))
-    array, back = sitk.GetArrayFromImage(image), Volume.from_sitk(image)
+    array, matrix = sitk.GetArrayFromImage(image), ijk_to_ras_of(image)
     ours = volume.ijk_to_ras_points(np.argwhere(MASK)[:, ::-1])
-    theirs = back.ijk_to_ras_points(np.argwhere(array > 0)[:, ::-1])
+    theirs = transformed(matrix, np.argwhere(array > 0)[:, ::-1])
     np.testing.assert_allclose(np.sort(theirs, axis=0), np.sort(ours, axis=0), atol=1e-2)
     assert '"CodeValue": "10200004"' in next((tmp_path / "out").glob("*.json")).read_text()
 
