@@ -61,7 +61,6 @@ def test_the_corpus_is_large_and_its_files_are_of_many_kinds():
     assert len({sample.name for sample in CORPUS}) == len(CORPUS)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
 def test_a_file_is_read_as_its_standard_says_and_as_others_read_it(sample: Sample, tmp_path):
     path = sample.write(tmp_path)
