@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,9 @@ def test_dcmqi_reads_it_back(tmp_path):
     ours = volume.ijk_to_ras_points(np.argwhere(MASK)[:, ::-1])
     theirs = transformed(matrix, np.argwhere(array > 0)[:, ::-1])
     np.testing.assert_allclose(np.sort(theirs, axis=0), np.sort(ours, axis=0), atol=1e-2)
-    assert '"CodeValue": "10200004"' in next((tmp_path / "out").glob("*.json")).read_text()
+    about = json.loads(next((tmp_path / "out").glob("*.json")).read_text())["segmentAttributes"][0][0]
+    assert about["SegmentedPropertyTypeCodeSequence"]["CodeValue"] == "10200004"
+    assert np.abs(np.array(about["recommendedDisplayRGBValue"]) - (128, 174, 128)).max() <= 2
 
 
 def test_an_empty_mask_is_written_too(tmp_path):

@@ -146,3 +146,21 @@ def test_a_folder_of_two_series_or_none_is_refused(tmp_path) -> None:
     write_series(tmp_path, "2", [0, 1, 2, 3])
     with pytest.raises(VolumeError, match="holds 2 DICOM series"):
         Volume.from_file(tmp_path)
+
+
+def test_geometry_that_a_header_leaves_unsaid_is_told(tmp_path) -> None:
+    voxels = np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype("<i2").tobytes()
+    nrrd = "NRRD0004\ntype: short\ndimension: 3\nsizes: 8 7 6\nendian: little\nencoding: raw\n"
+    meta = "ObjectType = Image\nNDims = 3\nDimSize = 8 7 6\nElementType = MET_SHORT\n"
+    for name, header, words in (
+        ("a.nrrd", nrrd + "\n", "does not say the size"),
+        ("b.nrrd", nrrd + "spacings: 1 2 3\n\n", "does not say where"),
+        ("a.mha", meta + "ElementDataFile = LOCAL\n", "does not say the size"),
+        ("b.mha", meta + "ElementSpacing = 1 2 3\nElementDataFile = LOCAL\n", "does not say where"),
+    ):
+        (tmp_path / name).write_bytes(header.encode() + voxels)
+        assert words in " ".join(Volume.from_file(tmp_path / name).notes)
+    image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype(np.int16))
+    for name in ("c.nrrd", "c.mha", "c.mhd"):
+        sitk.WriteImage(image, str(tmp_path / name))
+        assert Volume.from_file(tmp_path / name).notes == ()

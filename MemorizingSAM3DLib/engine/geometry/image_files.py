@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from ..errors import VolumeError
 from .affine import LPS_TO_RAS
 from .dicom_files import may_be_dicom, read_dicom
+from .header_fields import unsaid
 from .nifti_files import is_nifti, read_nifti
 from .padding import finite
 from .refusals import LOAD_WHOLE_SERIES, colours, four_dimensional, unreadable
@@ -52,7 +53,9 @@ def _read_by_itk(path: Path, volume: int | None) -> ScanRecord:
     if volume is not None:
         image = _one_volume(image, volume, path)
     image = refuse_unless_scalar_3d(image)
-    return ScanRecord(sitk.GetArrayFromImage(image), ijk_to_ras_of(image), None, ScanSource(path))
+    note = unsaid(path)
+    source = ScanSource(path, (note,) if note else (), is_placed=note is None)
+    return ScanRecord(sitk.GetArrayFromImage(image), ijk_to_ras_of(image), None, source)
 
 
 def _one_volume(image: sitk.Image, volume: int, path: Path) -> sitk.Image:
