@@ -43,11 +43,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt pip hatchling editables
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt \
-		--no-build-isolation -e '.[scene,demo,train,dev]'
+		--no-build-isolation -e '.[scene,demo,dicom,train,dev]'
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/memorizing-sam3d demo --output "$(OUTPUT)" $(if $(SCAN),--scan "$(SCAN)") $(if $(POINT),--point "$(POINT)")
+	@$(BIN)/memorizing-sam3d demo --force --output "$(OUTPUT)" $(if $(SCAN),--scan "$(SCAN)") $(if $(POINT),--point "$(POINT)")
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest $(TESTS)

@@ -19,6 +19,8 @@ def scan_node() -> Any:
 
         from ..scene.headless import bootScene
     except ImportError as error:
-        raise UnavailableError("slicer-core is not installed.", "pip install memorizing-sam3d[scene]") from error
+        raise UnavailableError(
+            "slicer-core is not installed.", "In the folder of the sources: pip install '.[scene]'"
+        ) from error
     bootScene()
     return slicer.util.addVolumeFromArray(*a_scan(), "benchmark scan")

@@ -197,6 +197,6 @@ def everything(
 
     reports = [measured(make, repeats or usual, device, threads, model, out) for make, usual in all_parts()]
     write_table(out, reports)
-    Console(highlight=False).print(f"Wrote {TABLE} to {out}.", soft_wrap=True)
+    Console(highlight=False).print(f"Wrote {TABLE} to {out}.", markup=False, soft_wrap=True)
     if any(report.failures for report in reports):
         raise typer.Exit(1)

@@ -55,7 +55,9 @@ def measured(make: MakePart, repeats: int, device: str, threads: int | None, mod
     show(report)
     if out is not None:
         files = write_report(out, report)
-        Console(highlight=False).print(f"Wrote {', '.join(file.name for file in files)} to {out}.", soft_wrap=True)
+        Console(highlight=False).print(
+            f"Wrote {', '.join(file.name for file in files)} to {out}.", markup=False, soft_wrap=True
+        )
     return report
 
 

@@ -63,7 +63,7 @@ def list_models(cache: _Cache = None, as_json: _Json = False) -> None:
         size, state = _megabytes(sizes[entry.name]), states[entry.name]
         table.add_row(entry.name, entry.title, entry.family, entry.licence, size, hashed, state)
     Console().print(table)
-    Console().print(f"Fetched models are in {cache_folder(cache)}", highlight=False, soft_wrap=True)
+    Console().print(f"Fetched models are in {cache_folder(cache)}", highlight=False, markup=False, soft_wrap=True)
 
 
 @group.command()
@@ -223,6 +223,7 @@ def pack(
         list[str] | None,
         typer.Option("--modality", help="Of a train-memory run: scans that it is heard in. Default: all."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that is there.")] = False,
 ) -> None:
     """For maintainers: a training's model in int8, with fewer levels where they do, so that git packs it smaller.
 
@@ -234,9 +235,11 @@ def pack(
     """
     from ..engine.checkpoints import load, save_native
     from ..engine.memory.interaction_weights import load_interaction_memory, save_interaction_memory
+    from ..engine.outputs import check_output
     from ..learning.run_state import STATE, averaged_network
     from .train_memory import MEMORY_FILE, trained_memory
 
+    check_output(out, [run / STATE, run / MEMORY_FILE, run / "model.safetensors"], force, make_folder=True)
     levels = {}
     for text in rounding or []:
         beginning, _, number = text.rpartition("=")

@@ -38,6 +38,7 @@ def manifest(
     val_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the cases kept for validation.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     skip_faulty: Annotated[bool, typer.Option("--skip-faulty", help="Leave out cases that cannot be used.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that is there.")] = False,
 ) -> None:
     """List the cases of a folder in a manifest, with their labels, modality, licence and split.
 
@@ -47,6 +48,7 @@ def manifest(
 
     memorizing-sam3d data manifest nnUNet_raw/Dataset009_Spleen --licence "CC BY-SA 4.0" --out spleen.json
     """
+    from ..engine.outputs import check_output
     from ..learning.folders import read_folder
     from ..learning.manifest import DataError
     from ..learning.manifest_making import ManifestOptions, make_manifest, write_manifest
@@ -55,6 +57,8 @@ def manifest(
     console = Console(highlight=False, soft_wrap=True)
     options = ManifestOptions(licence, dataset, modality, _names(label or []), val_share, seed)
     found = read_folder(folder, channel)
+    files = [path for pair in found.pairs for path in (pair.image, pair.label)]
+    check_output(out, files, force, make_folder=True)
     with progress_of(console) as progress:
         task = progress.add_task("Reading cases", total=len(found.pairs))
         entries, faults = make_manifest(found, out, options, lambda done, _: progress.update(task, completed=done))
@@ -85,6 +89,7 @@ def pack(
     noise_steps: Annotated[
         float, typer.Option(min=0.1, max=8, help="Size of an intensity step, in deviations of the scan's noise.")
     ] = 1.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that is there.")] = False,
 ) -> None:
     """Pack cases into one small file that train takes in place of a manifest, for a machine elsewhere.
 
@@ -94,7 +99,8 @@ def pack(
 
     memorizing-sam3d data pack --manifest data/manifest.json --out train.pack
     """
-    from ..learning.manifest import DataError, read_manifest, select
+    from ..engine.outputs import check_output
+    from ..learning.manifest import DataError, image_and_label, read_manifest, select
     from ..learning.pack import write_pack
     from .training_runs import progress_of
 
@@ -104,6 +110,8 @@ def pack(
     entries = [e for name in split.split(",") for e in select(listed, name, wanted, permissive_only=not include_nc)]
     if not entries:
         raise DataError(f"No case of {manifest} matches.", "Check --split, --datasets and --include-nc.")
+    files = [path for entry in entries for path in image_and_label(manifest.parent, entry)]
+    check_output(out, [manifest, *files], force, make_folder=True)
     with progress_of(console) as progress:
         task = progress.add_task("Packing", total=len(entries))
         write_pack(

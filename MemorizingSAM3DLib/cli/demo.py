@@ -20,9 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; made if need be.")] = Path(
-        "demo-output"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", file_okay=False, help="Folder of the results; made if need be.")
+    ] = Path("demo-output"),
     scan: Annotated[Path | None, typer.Option(help="Your own scan. Default: the MNI152 brain out of nilearn.")] = None,
     point: Annotated[
         list[str] | None, typer.Option("--point", "-p", help="With --scan: R,A,S in mm, ',-' behind it for a negative.")
@@ -30,6 +30,7 @@ def demo(
     clicks: Annotated[int, typer.Option(min=1, max=150, help="Points to place on the MNI152 brain.")] = 5,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace results that are there.")] = False,
 ) -> None:
     """Load a scan as a real volume node, place points as a user would, write segment, scene, picture and report.
 
@@ -41,11 +42,13 @@ def demo(
     """
     import tempfile
 
+    from rich.markup import escape
     from rich.table import Table
 
     from ..engine.errors import OutputError
+    from ..engine.outputs import check_folder, check_output
     from ..scene.demo_scan import writeDemoScan
-    from ..scene.demonstration import Demonstration
+    from ..scene.demonstration import OUTPUT_FILES, Demonstration
     from .predictors import load_predictor
 
     console = Console()
@@ -58,6 +61,9 @@ def demo(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder '{output}' cannot be made ({error.strerror}).", "Choose another one.") from error
+    check_folder(output)
+    for name in OUTPUT_FILES:
+        check_output(output / name, [scan] if scan is not None else [], force)
     predictor = load_predictor(model, device, console)
     title = model or "shipped model"
 
@@ -85,5 +91,5 @@ def demo(
             files = demonstration.write()
     table = Table(box=None, show_header=False)
     for file in files:
-        table.add_row("wrote", str(file), f"{file.stat().st_size / 1e6:.1f} MB")
+        table.add_row("wrote", escape(str(file)), f"{file.stat().st_size / 1e6:.1f} MB")
     console.print(table)

@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted run in it is continued.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the results. An interrupted run in it is continued.")
+    ],
     split: Annotated[str, typer.Option(help="train or val.")] = "val",
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     labels_per_case: Annotated[int | None, typer.Option(min=1, help="At most so many structures a case.")] = None,
@@ -180,7 +182,7 @@ def evaluate(
     }  # fmt: skip
     files = [*write_results(out, document, outcome.results), *draw_curves(document, out)]
     _show(console, document)
-    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
+    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", markup=False, soft_wrap=True)
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -227,12 +229,12 @@ def _threads(workers: int) -> int | None:
 
 def _announce(console: Console, checkpoint: Checkpoint, predictor: Predictor, memory: dict[str, Any] | None) -> None:
     name = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name
-    console.print(f"Model: {name} ({checkpoint.config.family}). Device: {predictor.runtime.description}.")
+    console.print(f"Model: {name} ({checkpoint.config.family}). Device: {predictor.runtime.description}.", markup=False)
     if predictor.runtime.warning:
-        console.print(f"[yellow]{predictor.runtime.warning}[/yellow]")
+        console.print(predictor.runtime.warning, style="yellow", markup=False)
     if memory is not None:
         heard = f"the last {memory['bank_size']} are heard" if memory["heard"] else "not heard, its decoder alone"
-        console.print(f"Interaction memory: {memory['file']} ({memory['kinds']}), {heard}.")
+        console.print(f"Interaction memory: {memory['file']} ({memory['kinds']}), {heard}.", markup=False)
 
 
 def _model_facts(checkpoint: Checkpoint, model: str | None) -> dict[str, Any]:

@@ -49,7 +49,9 @@ class MaisBudget(Budget):
 
 def mais(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the experiment. What is finished in it is not done again.")
+    ],
     table: Annotated[
         list[str] | None, typer.Option(help="fractions, bank-sizes, kinds or cost. Can be repeated. Default: all.")
     ] = None,
@@ -85,7 +87,7 @@ def mais(
     training_workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes of an evaluation.")] = 1,
     minutes: Annotated[float | None, typer.Option(help="Of each call of a training; then the command ends.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+    cache: Annotated[Path | None, typer.Option(file_okay=False, help="Folder into which packs are expanded.")] = None,
 ) -> None:
     """Repeat MAIS's experiments: train, evaluate, and write a table (.md, .json) and a picture (.png) for each.
 
@@ -123,7 +125,7 @@ def mais(
             continue
         arms = arms_of(name, [part.strip() for part in fractions.split(",")], sizes, cases, train_each)
         for arm in arms:
-            console.print(f"[bold]{name}: {arm.title}[/bold]")
+            console.print(f"{name}: {arm.title}", style="bold", markup=False)
             if not _trained(out, arm.training, budget, minutes):
                 console.print("Time is up: the same command goes on from there.")
                 return
@@ -213,7 +215,7 @@ def _compare(out: Path, name: str, arms: Sequence[Arm], clicks: Sequence[int], r
     found = compared(arms, {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}, clicks, seed)
     files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
+    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", markup=False, soft_wrap=True)
 
 
 def _cost(out: Path, budget: MaisBudget, console: Console) -> None:

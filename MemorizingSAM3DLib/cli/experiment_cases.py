@@ -47,7 +47,9 @@ class Budget:
 
 def cases_experiment(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the experiment. What is finished in it is not done again.")
+    ],
     table: Annotated[
         list[str] | None,
         typer.Option(help="growth, absent, attention, tuned, proposed or overhead. Can be repeated. Default: all."),
@@ -119,7 +121,7 @@ def cases_experiment(
             _compare(out, name, arms, shown, budget, found, console)
             continue
         for arm in arms:
-            console.print(f"[bold]{name}: {arm.title}[/bold]")
+            console.print(f"{name}: {arm.title}", style="bold", markup=False)
             memory = _memory(out, arm.remembered, budget, tried.sizes, console) if arm.remembered else None
             _evaluated(out, arm, budget, memory)
         found = {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}
@@ -236,7 +238,9 @@ def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budge
     if name == GROWTH:
         draw_growth(out / f"{name}.png", _TITLES[name], arms, found)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    console.print("Wrote " + ", ".join(file.name for file in files) + f" and {name}.csv to {out}.", soft_wrap=True)
+    console.print(
+        "Wrote " + ", ".join(file.name for file in files) + f" and {name}.csv to {out}.", markup=False, soft_wrap=True
+    )
 
 
 def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:

@@ -41,7 +41,7 @@ def dice_of_tuned(out: Path, arms: list[CaseArm], budget: Budget, steps: int, re
         tuned = replace(own, model=str(_tuned(folder, own, steps, console)))
         memory = remember(folder, tuned)
         for arm in arms:
-            console.print(f"[bold]tuned: {dataset}, {arm.title}[/bold]")
+            console.print(f"tuned: {dataset}, {arm.title}", style="bold", markup=False)
             is_tuned = arm.title.startswith(FINE_TUNED)
             place = folder / ("fine-tuned" if is_tuned else "as-it-is")
             evaluate(place, arm, tuned if is_tuned else own, memory)
@@ -66,7 +66,7 @@ def _tuned(folder: Path, budget: Budget, steps: int, console: Console) -> Path:
 
     about = {"manifest": budget.manifest, "model": budget.model, "steps": steps, "seed": budget.seed}
     if not finished(folder / "training", about):
-        console.print(f"[bold]tuned: {budget.datasets}, {steps} steps[/bold]")
+        console.print(f"tuned: {budget.datasets}, {steps} steps", style="bold", markup=False)
         start = (load(budget.model) if budget.model else load_default()).path
         train(folder / "training", manifest=budget.manifest, start=str(start), freeze_encoder=True, steps=steps,
               synthetic=0.0, datasets=budget.datasets, include_nc=budget.include_nc, seed=budget.seed,

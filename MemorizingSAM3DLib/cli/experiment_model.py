@@ -28,7 +28,9 @@ class ModelBudget(Budget):
 
 def model_experiment(
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
-    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is finished in it is not done again.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the experiment. What is finished in it is not done again.")
+    ],
     table: Annotated[
         list[str] | None,
         typer.Option(help="stem, attention, synthetic, tokens or distilled. Can be repeated. Default: all."),
@@ -51,7 +53,7 @@ def model_experiment(
     training_workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes of an evaluation.")] = 1,
     minutes: Annotated[float | None, typer.Option(help="Of each call of a training; then the command ends.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+    cache: Annotated[Path | None, typer.Option(file_okay=False, help="Folder into which packs are expanded.")] = None,
 ) -> None:
     """Train networks from scratch that differ in one thing, and write a table (.md, .json) and a picture (.png) each.
 
@@ -82,7 +84,7 @@ def model_experiment(
         arms = model_arms(name)
         for arm in arms:
             for seed in range(seeds):
-                console.print(f"[bold]{name}: {arm.title}, seed {seed}[/bold]")
+                console.print(f"{name}: {arm.title}, seed {seed}", style="bold", markup=False)
                 if not _trained(out, arm.training, seed, budget, minutes):
                     console.print("Time is up: the same command goes on from there.")
                     return
@@ -160,7 +162,7 @@ def _compare(out: Path, name: str, arms: list[ModelArm], seeds: int, clicks: lis
         remarks.append(f"Standard deviation over seeds, after {clicks[-1]} clicks: {told}.")
     files = write_comparison(out, name, TITLES[name], arms, found, remarks)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", soft_wrap=True)
+    console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", markup=False, soft_wrap=True)
 
 
 def _cost_of(out: Path, arm: ModelArm, seeds: int) -> str:

@@ -208,8 +208,9 @@ def export(
 
     memorizing-sam3d memory export my_memory my_memory.safetensors
     """
-    if file.exists() and not force:
-        raise typer.BadParameter(f"{file} is there already; give another name, or --force.", param_hint="FILE")
+    from ..engine.outputs import check_output
+
+    check_output(file, [path], force, make_folder=True)
     memory = _open(path)
     with _status(f"Writing {file} ..."):
         memory.export(file)

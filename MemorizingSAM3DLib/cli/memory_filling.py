@@ -10,6 +10,7 @@ from rich.console import Console
 
 from .case_memory_options import layers_of
 from .memory import group
+from .scan_options import FormChoice, Modality, SeriesChoice, VolumeChoice, open_scan
 
 _Memory = Annotated[Path, typer.Argument(help="The folder of the memory; made if it is not there.")]
 _SHOWN_FAILURES = 5
@@ -80,7 +81,7 @@ def build(
             else:
                 failures.append(result)
             progress.advance(bar)
-    console.print(f"{path}: {added} structures are new, {known} were there already.")
+    console.print(f"{path}: {added} structures are new, {known} were there already.", markup=False, soft_wrap=True)
     for result in failures[:_SHOWN_FAILURES]:
         console.print(f"[red]{escape(f'{result.entry}: {result.failure}')}[/red]", soft_wrap=True)
     if failures:
@@ -96,7 +97,10 @@ def add(
     mask: Annotated[Path, typer.Option(help="Its label map or binary mask, on the same grid.")],
     structure: Annotated[str, typer.Option(help="The structure's name. Nothing of the patient belongs into it.")] = "",
     label: Annotated[int | None, typer.Option(help="Of a label map. Default: everything that is not zero.")] = None,
-    modality: Annotated[str | None, typer.Option(help="CT, MR, ... when the file does not say it.")] = None,
+    modality: Modality = None,
+    series: SeriesChoice = None,
+    volume: VolumeChoice = None,
+    form: FormChoice = None,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
 ) -> None:
@@ -113,15 +117,19 @@ def add(
     from .predictors import load_predictor
 
     console = Console(highlight=False)
-    volume, labels = Volume.from_file(scan, modality), Volume.from_file(mask)
-    if volume.shape != labels.shape or abs(volume.ijk_to_ras - labels.ijk_to_ras).max() > 1e-2:
-        raise VolumeError(f"{mask} lies on another grid than {scan}.", "Resample it to the scan first.")
+    opened, labels = open_scan(scan, console, modality, series, volume, form), Volume.from_file(mask)
+    if not labels.is_on_grid_of(opened):
+        raise VolumeError(
+            f"{mask} lies on another grid than {scan}.",
+            "Resample it to the scan (in Slicer: Resample Scalar/Vector/DWI Volume, nearest neighbour).",
+        )
     predictor = load_predictor(model, device, console)
     predictor.case_recall = open_or_create_case_recall(path, predictor.network)
-    predictor.set_volume(volume)
+    predictor.set_volume(opened)
     chosen = labels.array != 0 if label is None else labels.array == label
     done = remember(predictor, chosen, structure)
-    console.print(f"{path}: {'remembered' if done.new else 'was there already'} ({done.id[:12]}).")
+    told = f"{path}: {'remembered' if done.new else 'was there already'} ({done.id[:12]})."
+    console.print(told, markup=False, soft_wrap=True)
 
 
 @group.command()
@@ -133,6 +141,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="For the choice of cases.")] = 0,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace an output that is there.")] = False,
 ) -> None:
     """Measure, on training cases, how alike the crops of one structure are to a model; once a model.
 
@@ -144,6 +153,7 @@ def calibrate(
 
     from ..engine.download import cache_folder
     from ..engine.fingerprint import encoder_fingerprint
+    from ..engine.outputs import check_output
     from ..learning.case_task import CaseSource
     from ..learning.collection import Collection
     from ..learning.manifest import select, some_of_each_dataset
@@ -151,6 +161,7 @@ def calibrate(
     from .predictors import load_predictor
 
     console = Console(highlight=False)
+    check_output(out, [manifest], force, make_folder=True)
     collection = Collection.open(manifest)
     chosen = datasets.split(",") if datasets else None
     entries = some_of_each_dataset(select(collection.entries, "train", chosen), cases, seed)

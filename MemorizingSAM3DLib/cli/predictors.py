@@ -23,8 +23,10 @@ def load_predictor(model: str | None, device: str, console: Console) -> Predicto
     runtime = choose_runtime(device)
     checkpoint = load(model) if model else load_default()
     name = checkpoint.entry.title if checkpoint.entry else checkpoint.path.name
-    console.print(f"Model: {name} ({checkpoint.config.family}). Device: {runtime.description}.", highlight=False)
+    console.print(
+        f"Model: {name} ({checkpoint.config.family}). Device: {runtime.description}.", highlight=False, markup=False
+    )
     if runtime.warning:
-        console.print(f"[yellow]{runtime.warning}[/yellow]", highlight=False)
+        console.print(runtime.warning, style="yellow", highlight=False, markup=False)
     memory = load_default_interaction_memory(checkpoint.network)
     return Predictor(checkpoint.network, runtime, interaction_memory=memory)

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there is continued.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the run. A run that is there is continued.")],
     manifest: Annotated[
         Path | None, typer.Option(help="manifest.json or a training pack. Without one, all volumes are synthetic.")
     ] = None,
@@ -65,7 +65,7 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch.", show_default="its own")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after so many; the same command goes on.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+    cache: Annotated[Path | None, typer.Option(file_okay=False, help="Folder into which packs are expanded.")] = None,
     case_memory: Annotated[
         Path | None, typer.Option(help="After the last step, remember the training cases in this case memory.")
     ] = None,

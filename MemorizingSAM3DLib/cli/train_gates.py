@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train_gates(
-    out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there is continued.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the run. A run that is there is continued.")],
     manifest: Annotated[Path, typer.Option(help="manifest.json beside the cases, or a training pack.")],
     start: Annotated[
         str | None, typer.Option("--from", help="A native model. Default: the shipped one.", show_default=False)

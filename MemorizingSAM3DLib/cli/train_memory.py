@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train_memory(
-    out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there is continued.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the run. A run that is there is continued.")],
     manifest: Annotated[
         Path | None, typer.Option(help="manifest.json or a training pack. Without one, all volumes are synthetic.")
     ] = None,
@@ -69,7 +69,7 @@ def train_memory(
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch.", show_default="its own")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after so many; the same command goes on.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder into which packs are expanded.")] = None,
+    cache: Annotated[Path | None, typer.Option(file_okay=False, help="Folder into which packs are expanded.")] = None,
 ) -> None:
     """Train the memory of past clicks and masks and write OUT/interaction_memory.safetensors.
 

@@ -287,7 +287,9 @@ def run_training(objective: Objective, source: BatchSource, options: TrainingOpt
         draw_curves(out / "log.csv", out / "curves.png")
     except PlottingError as error:
         warn(str(error))
-    console.print(f"Wrote {written} after {done} steps and {hours:.2f} hours of computing.", soft_wrap=True)
+    console.print(
+        f"Wrote {written} after {done} steps and {hours:.2f} hours of computing.", markup=False, soft_wrap=True
+    )
     if not finished:
         console.print(
             f"Stopped at step {done} of {options.steps}: the same command goes on from there.", soft_wrap=True

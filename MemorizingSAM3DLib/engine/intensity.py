@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from .modality import guess_modality
 from .networks.config import Family
+
+__all__ = ["foreground_range", "guess_modality", "normalise"]
 
 CT_CENTRE_HU = 40.0  # soft tissue
 CT_SCALE_HU = 60.0
@@ -57,24 +60,3 @@ def _published(crop: np.ndarray, modality: str | None) -> np.ndarray:
     # In float64: the squares of a few absurd voxels overflow float32.
     mean, deviation = (float(body.mean()), float(body.std(dtype=np.float64))) if body.size else (0.0, 1.0)
     return ((crop - mean) / (deviation or 1.0)).astype(np.float32)
-
-
-def guess_modality(array: np.ndarray) -> str | None:
-    """CT when intensities can only be Hounsfield units, else None; judged on some 64^3 voxels spread over the scan.
-
-    CT when all hold: there is air (a minimum of at most -200) or padding below it; the values are whole numbers, or
-    reach -900 (a CT resampled to floats); at least a tenth of the voxels is above -200, and their median is that of
-    soft tissue (-150 to 300). Phase images (-4096 to 4095), z-scores and subtraction images fail one of these. A CT
-    cropped to the inside of an organ fails too: None is the honest answer there.
-    """
-    steps = [max(1, -(-size // 64)) for size in array.shape]
-    sample = np.asarray(array[:: steps[0], :: steps[1], :: steps[2]])
-    if sample.dtype.kind == "f":
-        sample = sample[np.isfinite(sample)]
-    if sample.size == 0 or sample.dtype.kind not in "if" or sample.min() > -200:
-        return None
-    whole = sample.dtype.kind == "i" or bool(np.all(sample == np.round(sample)))
-    tissue = sample[sample > -200]
-    if tissue.size < 0.1 * sample.size or not (whole or sample.min() <= -900):
-        return None
-    return "CT" if -150 <= np.median(tissue) <= 300 else None

@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
+import gzip
 import os
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from .dicom_seg import write_dicom_seg
 from .errors import OutputError
 from .geometry import Volume
+from .geometry.affine import LPS_TO_RAS
+from .outputs import check_folder, check_output
 
-MASK_SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha")
-_COLOR = "0.501961 0.682353 0.501961"  # Slicer's first segment colour
+__all__ = ["MASK_SUFFIXES", "check_folder", "check_mask_file", "write_mask"]
+
+MASK_SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".dcm")
+_LARGEST_NIFTI_1 = 32767  # voxels an axis
+_COLOR = (0.501961, 0.682353, 0.501961)  # Slicer's first segment colour
 
 
-def check_mask_file(path: Path) -> None:
+def check_mask_file(path: Path, inputs: Iterable[Path] = (), replace: bool = True) -> None:
     """Whether a mask can be written there, asked before anything is computed.
 
+    Args:
+        inputs: files and folders that the mask is made from. replace: whether a file that is there may be replaced.
+
     Raises:
-        OutputError: unknown suffix, no such folder, or a folder that cannot be written to.
+        OutputError: unknown suffix, or see :func:`check_output`.
     """
     if not path.name.lower().endswith(MASK_SUFFIXES):
         raise OutputError(f"'{path.name}' has none of the suffixes {', '.join(MASK_SUFFIXES)}.", "Rename the output.")
-    check_folder(path.absolute().parent)
-
-
-def check_folder(folder: Path) -> None:
-    """Whether a folder exists and files can be made in it.
-
-    Raises:
-        OutputError: it does not, or they cannot.
-    """
-    if not folder.is_dir():
-        raise OutputError(f"The folder '{folder}' does not exist.", "Create it, or choose another one.")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"Nothing can be written to the folder '{folder}' ({error.strerror or error}).",
-            "Choose another folder, or ask for write permission on this one.",
-        ) from error
+    check_output(path, inputs, replace)
 
 
 def write_mask(mask: np.ndarray, volume: Volume, path: str | Path, name: str = "Segment") -> None:
@@ -52,23 +44,67 @@ def write_mask(mask: np.ndarray, volume: Volume, path: str | Path, name: str = "
         mask: (K, J, I) bool. path: ``.nrrd`` and ``.seg.nrrd`` carry the segment's name and colour, which Slicer reads.
 
     Raises:
-        OutputError: see :func:`check_mask_file`; the disk is full.
+        OutputError: see :func:`check_mask_file`; the path is that of the scan; the disk is full.
     """
     path = Path(path)
-    check_mask_file(path)
-    image = sitk.GetImageFromArray(np.asarray(mask, dtype=np.uint8))
-    image.CopyInformation(volume.to_sitk())
-    if path.name.lower().endswith(".nrrd"):
-        for key, value in _segment_metadata(mask, name).items():
-            image.SetMetaData(key, value)
+    sources = [volume.source.path] if volume.source.path and volume.source.path.is_file() else []
+    check_mask_file(path, [*sources, *volume.source.dicom_files])
     suffix = next(s for s in MASK_SUFFIXES if path.name.lower().endswith(s))
     partial = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
     try:
-        sitk.WriteImage(image, str(partial), useCompression=True)
+        if suffix == ".dcm":
+            write_dicom_seg(mask, volume, partial, name, _COLOR)
+        elif suffix.startswith(".nii"):
+            _write_nifti(mask, volume, partial)
+        else:
+            _write_by_itk(mask, volume, partial, name if suffix == ".nrrd" else None)
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(f"'{path}' could not be written.", "Check the free space and the permissions.") from error
+        raise OutputError(
+            f"'{path}' could not be written.",
+            f"Check that {path.parent.absolute()} has free space and can be written to.",
+        ) from error
+
+
+def _write_by_itk(mask: np.ndarray, volume: Volume, path: Path, name: str | None) -> None:
+    image = sitk.GetImageFromArray(np.asarray(mask, dtype=np.uint8))
+    matrix = LPS_TO_RAS @ volume.ijk_to_ras
+    image.SetSpacing(volume.spacing)
+    image.SetOrigin(matrix[:3, 3].tolist())
+    image.SetDirection((matrix[:3, :3] / volume.spacing).ravel().tolist())
+    if name is not None:
+        for key, value in _segment_metadata(mask, name).items():
+            image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _write_nifti(mask: np.ndarray, volume: Volume, path: Path) -> None:
+    """With the scan's own forms where it has any, so that every program shows the mask where it shows the scan."""
+    import nibabel
+
+    voxels = np.asarray(mask, dtype=np.uint8).T
+    kind = nibabel.Nifti2Image if max(voxels.shape) > _LARGEST_NIFTI_1 else nibabel.Nifti1Image
+    image = kind(voxels, volume.ijk_to_ras)
+    header = image.header
+    if volume.source.forms is None:
+        image.set_qform(volume.ijk_to_ras, 1)
+        image.set_sform(volume.ijk_to_ras, 1)
+        header.set_xyzt_units("mm")
+    else:
+        fields = dict(volume.source.forms.fields)
+        header["pixdim"][:4] = fields.pop("pixdim")[:4]
+        for field, value in fields.items():
+            header[field] = value
+    # Past nibabel's own idea of the affine, which knows one form only.
+    header.set_data_shape(voxels.shape)
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    header["vox_offset"] = header.single_vox_offset
+    header["magic"] = header.single_magic
+    gap = bytes(int(header["vox_offset"]) - len(header.binaryblock))
+    content = header.binaryblock + gap + voxels.tobytes(order="F")
+    path.write_bytes(gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
 
 
 def _segment_metadata(mask: np.ndarray, name: str) -> dict[str, str]:
@@ -79,7 +115,7 @@ def _segment_metadata(mask: np.ndarray, name: str) -> dict[str, str]:
         "Segment0_ID": "Segment_1",
         "Segment0_Name": name,
         "Segment0_NameAutoGenerated": "0",
-        "Segment0_Color": _COLOR,
+        "Segment0_Color": " ".join(map(str, _COLOR)),
         "Segment0_ColorAutoGenerated": "0",
         "Segment0_Extent": f"0 {i - 1} 0 {j - 1} 0 {k - 1}",
         "Segment0_LabelValue": "1",

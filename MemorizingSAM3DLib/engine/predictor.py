@@ -17,7 +17,7 @@ from .errors import VolumeError
 from .freed_memory import keep_freed_memory
 from .geometry import CropGrid, Volume, resample_to_crop
 from .graph_capture import GraphedCalls
-from .intensity import guess_modality, normalise
+from .intensity import normalise
 from .memory.interaction import Interaction
 from .memory.interaction_config import DEFAULT_CAPACITY
 from .memory.interaction_recall import InteractionRecall
@@ -204,7 +204,7 @@ class Predictor:
         if volume is self._volume:
             return
         self._volume = volume
-        self._modality = volume.modality or guess_modality(volume.array)
+        self._modality = volume.believed_modality
         self._cache.clear()
         self._canvas.clear()
         self._forget_bank()

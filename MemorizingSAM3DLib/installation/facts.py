@@ -25,6 +25,7 @@ class PackageFacts(NamedTuple):
 _FACTS = {
     "safetensors": PackageFacts("Reads models without running code from them.", 0.5),
     "jsonschema": PackageFacts("Checks the lists of models and results.", 0.5),
+    "nibabel": PackageFacts("Reads and writes NIfTI files.", 3.5),
     "pooch": PackageFacts("Downloads models and verifies them.", 0.3),
     "rich": PackageFacts("Progress and tables of the command line.", 1.7),
     "typer": PackageFacts("The command line.", 3.0),

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from ..engine.errors import VolumeError
 from ..engine.geometry import Volume
+from ..engine.geometry.image_files import read_itk_image
 from .foreground import foreground
 from .manifest import DataError, Entry, image_and_label, read_manifest, select
 
@@ -117,9 +119,9 @@ def load_case(folder: Path, entry: Entry) -> Case:
         if not path.is_file():
             raise DataError(f"Case {entry['id']} cannot be read: there is no file {path}.", "Check the manifest.")
     try:
-        image = sitk.DICOMOrient(sitk.ReadImage(str(image_path)), "LPS")
-        labels = sitk.DICOMOrient(sitk.ReadImage(str(label_path)), "LPS")
-    except RuntimeError as error:
+        image = sitk.DICOMOrient(read_itk_image(image_path), "LPS")
+        labels = sitk.DICOMOrient(read_itk_image(label_path), "LPS")
+    except (RuntimeError, VolumeError) as error:
         raise DataError(f"Case {entry['id']} cannot be read.", f"Check {image_path.parent}: {error}") from error
     if image.GetNumberOfComponentsPerPixel() != 1 or labels.GetNumberOfComponentsPerPixel() != 1:
         raise DataError(f"Case {entry['id']} has a colour or vector image.", "Give scalar images and label maps.")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..engine.errors import OutputError
+from ..engine.errors import OutputError, VolumeError
+from ..engine.geometry.image_files import read_itk_image
 from ..engine.intensity import guess_modality
 from .cases import label_values, refuse_other_grid
 from .folders import Folder, Pair, beside
@@ -115,8 +116,8 @@ def _entry(found: Folder, pair: Pair, split: str, folder: Path, options: Manifes
 
 def _read(path: Path, case: str) -> sitk.Image:
     try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
+        image = read_itk_image(path)
+    except (RuntimeError, VolumeError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise DataError(f"Case {case}: {path} cannot be read ({reason}).", "Replace the file.") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:

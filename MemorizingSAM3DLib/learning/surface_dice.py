@@ -103,8 +103,6 @@ def _area_table(spacing: tuple[float, float, float]) -> _AreaTable:
     try:
         from monai.metrics.utils import get_code_to_measure_table
     except ImportError as error:
-        raise MetricError(
-            "Surface distances need MONAI, which is not installed here.", "pip install memorizing-sam3d[train]"
-        ) from error
+        raise MetricError("Surface distances need MONAI, which is not installed here.", "pip install monai") from error
     areas, kernel = get_code_to_measure_table(tuple(float(s) for s in spacing))
     return _AreaTable(areas.numpy().astype(np.float64), kernel.numpy().reshape(2, 2, 2).astype(np.uint8))

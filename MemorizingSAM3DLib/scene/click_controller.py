@@ -136,8 +136,8 @@ class ClickController:
                 checkScan(self.scanNode)
                 self._useSegmentation(createSegmentation(self.scanNode, f"{self.scanNode.GetName()} segmentation"))
                 self._edits.begin(self.segmentationNode, self.scanNode)
-            elif self._edits.canEdit:
-                alignSegmentation(self.segmentationNode, self.scanNode)
+            elif self._edits.canEdit and (note := alignSegmentation(self.segmentationNode, self.scanNode)):
+                self.failed.emit(note)
             segmentID = addSegment(self.segmentationNode, name or nextName(self.segmentationNode))
         except EngineError as error:
             self.failed.emit(messageOf(error))

@@ -30,7 +30,7 @@ def writeDemoScan(folder: Path) -> tuple[Path, np.ndarray]:
     try:
         from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
     except ImportError as error:
-        raise DemoError("The demonstration's scan is not here.", "pip install memorizing-sam3d[demo]") from error
+        raise DemoError("The demonstration's scan is not here.", "pip install nilearn") from error
     path = folder / "mni152_t1.nii.gz"
     template = load_mni152_template(resolution=1)
     scaled = template.get_fdata() * 1000  # nilearn scales to 0..1; integers make a scan of it

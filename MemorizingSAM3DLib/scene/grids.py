@@ -81,7 +81,7 @@ def matchesGrid(image: Any, grid: Any) -> bool:
 
 
 def reorderedTo(image: Any, grid: Any) -> tuple[np.ndarray, Box] | None:
-    """The voxels of an image whose lattice is the grid's with axes in another order or direction, in the grid's order.
+    """The voxels of an image whose lattice is the grid's, but for rounding and the order and direction of its axes.
 
     Returns:
         the values (K, J, I) and the box of the grid's indices that they fill, which may reach beyond the scan; None
@@ -93,7 +93,7 @@ def reorderedTo(image: Any, grid: Any) -> tuple[np.ndarray, Box] | None:
     exact = np.round(toGrid)
     signs = exact[:3, :3]
     isPermutation = (np.abs(signs).sum(axis=0) == 1).all() and (np.abs(signs).sum(axis=1) == 1).all()
-    if not isPermutation or (np.abs(toGrid - exact)[:3] @ _farthestIndex(image)).max() >= _TOLERANCE:
+    if not isPermutation or (np.abs(toGrid - exact)[:3] @ _farthestIndex(image)).max() >= _NEAR:
         return None
     covered = boxOfExtent(image.GetExtent())
     values = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(covered.shape)
@@ -107,6 +107,8 @@ def reorderedTo(image: Any, grid: Any) -> tuple[np.ndarray, Box] | None:
 
 
 _TOLERANCE = 1e-2  # voxels
+#: Lattices this near (in voxels) are one: programs round origins and directions when they write files.
+_NEAR = 0.1
 
 
 def _indexToIndex(image: Any, grid: Any) -> np.ndarray:

@@ -46,7 +46,7 @@ class GrowFromSeeds:
         except ImportError as error:
             raise BaselineError(
                 "Grow from seeds needs slicer-core, which is not installed here.",
-                "pip install memorizing-sam3d[scene]",
+                "In the folder of the sources: pip install '.[scene]'",
             ) from error
 
     def segment(self, volume: Volume, clicks: Sequence[Click]) -> np.ndarray:

@@ -59,6 +59,7 @@ class Inference:
         caseMemory: the memory that first clicks ask. cases: it, on the worker's thread.
         interactions: how many past clicks are heard; None: the interaction memory is off.
         lookAhead: whether crops are encoded before a click needs them; None: where that pays.
+        scanNotes: what the user should know of the scan, such as padding; known once the worker has judged it.
     """
 
     def __init__(self, choice: ModelChoice) -> None:
@@ -74,6 +75,7 @@ class Inference:
         self.interactions: int | None = INTERACTIONS_KEPT
         self._caseMemoryState = 0
         self.lookAhead: bool | None = None
+        self.scanNotes: tuple[str, ...] = ()
 
     @property
     def hasInteractionMemory(self) -> bool | None:
@@ -108,7 +110,7 @@ class Inference:
     def setScan(self, scan: ScanInput | None) -> None:
         """Another scan, or none. What is being computed for the last one is given up."""
         self.worker.cancel()
-        self._scan = scan
+        self._scan, self.scanNotes = scan, ()
         self.starts = [PackedMask()]
         if scan is None and self._replay is not None:
             self.worker.submit(lambda job: self._letGo(), lambda outcome: None, "Letting go of the scan")
@@ -237,6 +239,7 @@ class Inference:
             self._replay = replay = Replay(
                 self.loaded.predictor, Volume(scan.array, scan.ijkToRas, scan.modality), starts
             )
+            self.scanNotes = replay.volume.notes if scan is self._scan else ()
             job.token.check()
         self.cases.attach(self.caseMemory, self.loaded.predictor)
         return replay

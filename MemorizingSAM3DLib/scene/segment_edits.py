@@ -305,7 +305,10 @@ class SegmentEdits:
         if self._states is None:
             checkScan(self._scanNode)
             raise OutputError("There is no segmentation.", "Choose one, or click to make one.")
-        return self._states.of(segmentID)
+        state = self._states.of(segmentID)
+        while self._states.notes:
+            self.failed.emit(self._states.notes.pop())
+        return state
 
     def _checkUnlocked(self, segmentID: str) -> None:
         assert self._states is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from MemorizingSAM3DLib.engine.prompts import Click
 
 RECORD_TAG = "MemorizingSAM3D.Clicks"
 _VERSION = 1
+_MOST_RECORDS = 4
 _SAME_GRID = 1e-3  # mm, and mm a voxel: files keep fewer digits than we do
 
 
@@ -46,11 +48,17 @@ class SegmentRecord:
         )
 
     def writeTo(self, segment: Any) -> None:
-        """Keeps it in a vtkSegment's tag; without clicks there is nothing to keep."""
-        if not self.clicks:
-            segment.RemoveTag(RECORD_TAG)
-            return
-        content = {
+        """Keeps it alone in a vtkSegment's tag; without clicks there is nothing to keep."""
+        writeRecords((self,), segment)
+
+    @classmethod
+    def readFrom(cls, segment: Any) -> SegmentRecord | None:
+        """The newest record in a vtkSegment's tag; None when there is none that this version understands."""
+        records = readRecords(segment)
+        return records[0] if records else None
+
+    def _asJson(self) -> dict[str, Any]:
+        return {
             "version": _VERSION,
             "clicks": [[*click.ras, 1 if click.positive else 0] for click in self.clicks],
             "fromNothing": self.fromNothing,
@@ -59,19 +67,10 @@ class SegmentRecord:
             "grid": self.grid,
             "listened": self.listened,
         }
-        # Slicer separates tags by bars when it writes them to a file.
-        segment.SetTag(RECORD_TAG, json.dumps(content, separators=(",", ":")).replace("|", "\\u007c"))
 
     @classmethod
-    def readFrom(cls, segment: Any) -> SegmentRecord | None:
-        """The record in a vtkSegment's tag; None when there is none, or none that this version understands."""
-        from vtkmodules.vtkCommonCore import reference
-
-        text = reference("")
-        if not segment.GetTag(RECORD_TAG, text):
-            return None
+    def _fromJson(cls, content: Any) -> SegmentRecord | None:
         try:
-            content = json.loads(str(text))
             if content["version"] != _VERSION:
                 return None
             clicks = tuple(
@@ -90,6 +89,39 @@ class SegmentRecord:
             )
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None  # written by hand or by another program: the segment itself still counts
+
+
+def writeRecords(records: Sequence[SegmentRecord], segment: Any) -> None:
+    """Keeps records in a vtkSegment's tag, the newest first.
+
+    The others are of clicks that were made on another scan, a cropped copy say, or with another model: they hold again
+    as soon as the segment is what they led to.
+    """
+    kept = [record for record in records if record.clicks][:_MOST_RECORDS]
+    if not kept:
+        segment.RemoveTag(RECORD_TAG)
+        return
+    content = kept[0]._asJson()
+    if len(kept) > 1:
+        content["others"] = [record._asJson() for record in kept[1:]]
+    # Slicer separates tags by bars when it writes them to a file.
+    segment.SetTag(RECORD_TAG, json.dumps(content, separators=(",", ":")).replace("|", "\\u007c"))
+
+
+def readRecords(segment: Any) -> tuple[SegmentRecord, ...]:
+    """The records in a vtkSegment's tag, the newest first; those that this version does not understand are left out."""
+    from vtkmodules.vtkCommonCore import reference
+
+    text = reference("")
+    if not segment.GetTag(RECORD_TAG, text):
+        return ()
+    try:
+        content = json.loads(str(text))
+        others = content.get("others", [])
+        found = [SegmentRecord._fromJson(one) for one in (content, *others)]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ()
+    return tuple(record for record in found if record is not None)
 
 
 def digestOf(mask: PackedMask) -> str:

@@ -9,7 +9,7 @@ from MemorizingSAM3DLib.engine.packed_mask import PackedMask
 from MemorizingSAM3DLib.engine.prompts import Click, Listening, Prompts
 from MemorizingSAM3DLib.scene.inference import ComputedMask, Inference
 from MemorizingSAM3DLib.scene.scan_frame import ScanFrame, gridOf
-from MemorizingSAM3DLib.scene.segment_record import SegmentRecord, digestOf
+from MemorizingSAM3DLib.scene.segment_record import SegmentRecord, digestOf, readRecords, writeRecords
 from MemorizingSAM3DLib.scene.segments import SegmentWriter, packedMaskFromSegment
 
 
@@ -26,6 +26,7 @@ class SegmentState:
         interactions: how many past clicks the next one hears.
         recalled: the name of the remembered structure that the segment began from, or ""; None: from none, as far as
             is known.
+        others: records that do not hold for this scan, model or mask; they stay in the scene with the segment.
     """
 
     prompts: Prompts
@@ -37,6 +38,7 @@ class SegmentState:
     restored: SegmentRecord | None = None
     interactions: int = 0
     recalled: str | None = None
+    others: tuple[SegmentRecord, ...] = ()
 
 
 class SegmentStates:
@@ -52,6 +54,7 @@ class SegmentStates:
         self.segmentationNode, self.volumeNode = segmentationNode, volumeNode
         self._inference, self._model = inference, model
         self._states: dict[str, SegmentState] = {}
+        self.notes: list[str] = []  # for the user, of what was done to the segmentation on the way
 
     def __contains__(self, segmentID: str) -> bool:
         return segmentID in self._states
@@ -76,11 +79,20 @@ class SegmentStates:
         if segmentID not in self._states:
             writer = SegmentWriter(self.segmentationNode, segmentID, self.volumeNode)
             held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
-            record = self._recordOf(segmentID, held)
+            records = readRecords(self._segment(segmentID))
+            record = next((one for one in records if self._holds(one, held)), None)
             prompts = Prompts(self._inference.addStart(held)) if record is None else self._promptsOf(record)
             self._states[segmentID] = SegmentState(
-                prompts, prompts, held, self._time(segmentID), writer, restored=record
+                prompts,
+                prompts,
+                held,
+                self._time(segmentID),
+                writer,
+                restored=record,
+                others=tuple(one for one in records if one is not record),
             )
+            if writer.note:
+                self.notes.append(writer.note)
         return self._states[segmentID]
 
     def foundChanged(self, segmentID: str) -> Prompts | None:
@@ -138,20 +150,16 @@ class SegmentStates:
         """Forgets a segment that is gone."""
         self._states.pop(segmentID, None)
 
-    def _recordOf(self, segmentID: str, held: PackedMask) -> SegmentRecord | None:
-        """The record of the segment's clicks, if it still holds for this scan, this model and these voxels."""
-        record = SegmentRecord.readFrom(self._segment(segmentID))
+    def _holds(self, record: SegmentRecord, held: PackedMask) -> bool:
+        """Whether a record of a segment's clicks holds for this scan, this model and these voxels."""
         frame = ScanFrame(self.volumeNode)
-        if (
-            record is not None
-            and record.fromNothing
+        return (
+            record.fromNothing
             and record.model == self._model
             and record.isOnGrid(gridOf(self.volumeNode))
             and record.digest == digestOf(held)
             and all(frame.contains(click.ras) for click in record.clicks)
-        ):
-            return record
-        return None
+        )
 
     def _promptsOf(self, record: SegmentRecord) -> Prompts:
         """The recorded clicks. Those that no memory had a part in are made without one again."""
@@ -168,7 +176,7 @@ class SegmentStates:
         )
         clicks = tuple(prompt for prompt in achieved.clicks if isinstance(prompt, Click))
         record = SegmentRecord(clicks, achieved.start == 0, self._model, digestOf(state.held), grid, listened)
-        record.writeTo(self._segment(segmentID))
+        writeRecords((record, *state.others), self._segment(segmentID))
 
     def _segment(self, segmentID: str) -> Any:
         return self.segmentationNode.GetSegmentation().GetSegment(segmentID)

@@ -163,7 +163,7 @@ class SegmentWriter:
         self._logic.SetMRMLScene(slicer.mrmlScene)
         self._taken = TakenVoxels(segmentationNode.GetSegmentation(), segmentID, self._shape)
         self._grid = imageOnGrid(volumeNode, segmentationNode)
-        alignSegmentation(segmentationNode, volumeNode)
+        self.note = alignSegmentation(segmentationNode, volumeNode)
 
     def write(self, mask: np.ndarray, box: Box | None = None, saveUndoState: bool = False) -> Box:
         """Makes the segment equal to the mask inside the box; outside nothing changes.

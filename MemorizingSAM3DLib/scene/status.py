@@ -18,7 +18,7 @@ class Status:
 
     Attributes:
         model, device: titles; "" before a model was loaded. warning: plain words that stay, when it is slower than it
-            could be, or when memory ran out and something was given up.
+            could be, when memory ran out and something was given up, or when the scan is not what it says.
         busy: what is being computed, or None. progress: 0 to 1, None when not known. canCancel: whether that can be
             given up.
         lastClickMilliseconds: from the last edit to the segment in the scene.
@@ -53,7 +53,7 @@ def statusOf(inference: Inference, milliseconds: float | None, interactions: int
     return Status(
         model=loaded.title if loaded else "",
         device=device,
-        warning=warning,
+        warning=" ".join(text for text in (warning, *inference.scanNotes) if text) or None,
         busy=job.text if job else None,
         progress=job.fraction if job else None,
         canCancel=job is not None and not job.token.cancelled,

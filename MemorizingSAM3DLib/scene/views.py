@@ -75,7 +75,8 @@ def renderViews(
         import trame_slicer.views  # noqa: F401
     except ImportError as error:
         raise OutputError(
-            f"The views cannot be rendered ({error}).", "Install them with: pip install memorizing-sam3d[scene]"
+            f"The views cannot be rendered ({error}).",
+            "Install what is missing, in the folder of the sources: pip install '.[scene]'",
         ) from error
     _checkRendering()
     bounds = _boundsOf(volumeNode if _boundsOf(segmentationNode) is None else segmentationNode)

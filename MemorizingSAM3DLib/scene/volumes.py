@@ -12,6 +12,7 @@ from MemorizingSAM3DLib.engine.errors import VolumeError
 from MemorizingSAM3DLib.engine.geometry import Volume
 from MemorizingSAM3DLib.engine.intensity import guess_modality
 from MemorizingSAM3DLib.scene.messages import capturedMessages
+from MemorizingSAM3DLib.scene.read_anew import putRight
 
 MODALITY_ATTRIBUTE = "DICOM.Modality"
 _HARDEN = (
@@ -128,7 +129,7 @@ def modalityOf(volumeNode: Any, guess: bool = True) -> str | None:
 
 
 def volumeNodeFromFile(path: str | Path, name: str | None = None) -> Any:
-    """Loads a scan into the scene with Slicer's own reader.
+    """Loads a scan into the scene with Slicer's own reader; NIfTI and DICOM are put right where it errs.
 
     That reader keeps axes right-handed: of a scan stored left-handed it reverses the order of the slices, matrix and
     array alike. Compare with other files in world coordinates, not by index.
@@ -168,6 +169,7 @@ def volumeNodeFromFile(path: str | Path, name: str | None = None) -> Any:
         )
     try:
         checkScan(node)
+        putRight(node, path)
     except VolumeError:
         slicer.mrmlScene.RemoveNode(node)
         raise

@@ -38,7 +38,8 @@ def test_a_folder_of_nnunet_becomes_a_manifest_and_a_pack(tmp_path):
     result = run("pack", "--manifest", manifest, "--out", pack)
     assert result.exit_code == 0 and "2 cases" in result.output
     assert [entry["split"] for entry in read_pack(pack)] == ["train", "train"]
-    assert run("pack", "--manifest", manifest, "--out", pack, "--split", "train,val").exit_code == 0
+    assert run("pack", "--manifest", manifest, "--out", pack, "--split", "train,val").exit_code == 1
+    assert run("pack", "--manifest", manifest, "--out", pack, "--split", "train,val", "--force").exit_code == 0
     assert len(read_pack(pack)) == 3
 
 

@@ -134,5 +134,7 @@ def test_what_was_remembered_is_proposed_without_a_point(tmp_path):
     assert "'ball' was recognised at" in result.output and "1 points" in result.output
     found, truth = (sitk.GetArrayFromImage(sitk.ReadImage(str(path))) > 0 for path in (out, mask))
     assert dice(found, truth) > 0.6
-    result = run("segment", scan, "--case-memory", memory, "--propose", "liver", "--device", "cpu", "-o", out)
+    result = run(
+        "segment", scan, "--case-memory", memory, "--propose", "liver", "--device", "cpu", "-o", out, "--force"
+    )
     assert result.exit_code == 1 and "No remembered case is called 'liver'" in result.output

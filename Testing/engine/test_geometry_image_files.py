@@ -38,7 +38,7 @@ def test_a_missing_file_is_named(tmp_path) -> None:
 def test_a_file_that_is_no_image_is_refused(tmp_path) -> None:
     path = tmp_path / "notes.nrrd"
     path.write_text("not an image")
-    with pytest.raises(VolumeError, match=r"notes\.nrrd cannot be read.*opens in Slicer"):
+    with pytest.raises(VolumeError, match=r"notes\.nrrd cannot be read.*Copy or download it again"):
         Volume.from_file(path)
 
 
@@ -88,7 +88,7 @@ def test_a_sheared_nifti_is_told_from_a_broken_one(a_volume, tmp_path) -> None:
     struct.pack_into("<hh", header, 252, 0, 2)  # qform_code, sform_code
     struct.pack_into("<12f", header, 280, 1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)  # srow_x, srow_y, srow_z
     path.write_bytes(gzip.compress(bytes(header)))
-    with pytest.raises(VolumeError, match=r"sheared.*Crop Volume"):
+    with pytest.raises(VolumeError, match=r"sheared.*resample_to_output"):
         Volume.from_file(path)
 
 
@@ -125,11 +125,17 @@ def test_a_dicom_folder_is_read_with_its_modality(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heights", "shift"), [([10, 12.5, 15, 20, 22.5, 25], 0.0), ([10, 12.5, 15, 17.5, 20, 22.5], 1.0)]
+    ("heights", "shift", "words"),
+    [
+        ([10, 12.5, 15, 20, 22.5, 25], 0.0, "1 slices of .* are missing.*Fetch the whole series"),
+        ([10, 12.5, 15, 16, 18.5, 21], 0.0, "unevenly spaced, from 1.00 to 2.50 mm.*harden regularization"),
+        ([10, 12.5, 15, 17.5, 20, 22.5], 1.0, "the gantry stood 21.8 degrees off.*harden regularization"),
+        ([10, 12.5, 15, 15, 17.5, 20], 0.0, "6 slices at 5 places.*Take copies out"),
+    ],
 )
-def test_a_series_with_a_gap_or_a_tilt_is_refused(tmp_path, heights, shift) -> None:
+def test_a_series_with_a_gap_a_tilt_or_a_slice_twice_is_refused_in_its_own_words(tmp_path, heights, shift, words):
     write_series(tmp_path, "1", heights, shift)
-    with pytest.raises(VolumeError, match=r"missing, unevenly spaced or tilted.*DICOM"):
+    with pytest.raises(VolumeError, match=words):
         Volume.from_file(tmp_path)
 
 
@@ -140,3 +146,21 @@ def test_a_folder_of_two_series_or_none_is_refused(tmp_path) -> None:
     write_series(tmp_path, "2", [0, 1, 2, 3])
     with pytest.raises(VolumeError, match="holds 2 DICOM series"):
         Volume.from_file(tmp_path)
+
+
+def test_geometry_that_a_header_leaves_unsaid_is_told(tmp_path) -> None:
+    voxels = np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype("<i2").tobytes()
+    nrrd = "NRRD0004\ntype: short\ndimension: 3\nsizes: 8 7 6\nendian: little\nencoding: raw\n"
+    meta = "ObjectType = Image\nNDims = 3\nDimSize = 8 7 6\nElementType = MET_SHORT\n"
+    for name, header, words in (
+        ("a.nrrd", nrrd + "\n", "does not say the size"),
+        ("b.nrrd", nrrd + "spacings: 1 2 3\n\n", "does not say where"),
+        ("a.mha", meta + "ElementDataFile = LOCAL\n", "does not say the size"),
+        ("b.mha", meta + "ElementSpacing = 1 2 3\nElementDataFile = LOCAL\n", "does not say where"),
+    ):
+        (tmp_path / name).write_bytes(header.encode() + voxels)
+        assert words in " ".join(Volume.from_file(tmp_path / name).notes)
+    image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype(np.int16))
+    for name in ("c.nrrd", "c.mha", "c.mhd"):
+        sitk.WriteImage(image, str(tmp_path / name))
+        assert Volume.from_file(tmp_path / name).notes == ()

@@ -127,11 +127,24 @@ def test_an_array_that_is_no_scan_is_refused_with_its_own_message(array, message
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_one_voxel_that_is_not_finite_is_found_and_counted(bad, dtype) -> None:
+def test_a_voxel_that_is_not_finite_is_padding_and_told(bad, dtype) -> None:
     array = scan(dtype=dtype)
     array[3, 4, 5] = bad
-    with pytest.raises(VolumeError, match="1 voxels that are NaN or infinite.*isfinite"):
-        Volume(array, np.eye(4))
+    volume = Volume(array, np.eye(4))
+    assert volume.array[3, 4, 5] == np.nanmin(array[np.isfinite(array)])
+    assert not np.isfinite(array[3, 4, 5])  # the user's own array stays
+    assert "1 voxels are NaN or infinite" in " ".join(volume.notes)
+
+
+def test_what_is_not_finite_in_a_ct_is_air() -> None:
+    array = scan(dtype=np.float32)
+    array[0] = np.nan
+    assert (Volume(array, np.eye(4), "CT").array[0] == min(-1024, np.nanmin(array))).all()
+
+
+def test_a_scan_without_a_finite_voxel_is_refused() -> None:
+    with pytest.raises(VolumeError, match="every voxel is NaN or infinite"):
+        Volume(np.full((6, 6, 6), np.nan), np.eye(4))
 
 
 def test_a_single_voxel_that_differs_is_enough_not_to_be_constant() -> None:

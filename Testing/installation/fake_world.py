@@ -15,6 +15,7 @@ EVERYTHING = {
     **SLICER,
     "safetensors": "0.8.0",
     "jsonschema": "4.26.0",
+    "nibabel": "5.4.2",
     "pooch": "1.9.0",
     "rich": "15.0.0",
     "typer": "0.29.2",
@@ -162,6 +163,7 @@ def make_complete_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, requires in (
         ("safetensors-0.8.0-cp310-abi3-win_amd64.whl", ()),
+        ("nibabel-5.4.2-py3-none-any.whl", ()),
         ("jsonschema-4.26.0-py3-none-any.whl", ("attrs>=22.2.0", "rpds-py>=0.25.0")),
         ("attrs-26.1.0-py3-none-any.whl", ()),
         ("rpds_py-2026.9.1-cp312-cp312-win_amd64.whl", ()),

@@ -10,7 +10,7 @@ from MemorizingSAM3DLib.installation.installation import Installation, Result
 from MemorizingSAM3DLib.installation.plan import make_plan
 from Testing.installation.fake_world import SLICER, FakeInstaller, FakeMachine, failing
 
-PACKAGES = ("safetensors", "jsonschema", "pooch", "rich", "typer", "torch")
+PACKAGES = ("safetensors", "jsonschema", "pooch", "rich", "typer", "nibabel", "torch")
 
 interruptions = st.one_of(
     st.tuples(st.just("stop"), st.integers(0, 6)),

@@ -11,7 +11,7 @@ def conditions(machine):
 def test_a_new_slicer_lacks_five_packages_and_pytorch(machine):
     missing = [name for name, condition in conditions(machine).items() if condition is Condition.MISSING]
 
-    assert missing == ["safetensors", "jsonschema", "pooch", "rich", "typer", "torch"]
+    assert missing == ["safetensors", "jsonschema", "pooch", "rich", "typer", "nibabel", "torch"]
 
 
 def test_with_everything_there_all_is_ready(machine):

@@ -35,7 +35,7 @@ def test_everything_is_installed_and_usable_at_once(run, machine, installer):
     outcome = run()
 
     assert outcome.result is Result.DONE
-    assert outcome.installed == ("safetensors", "jsonschema", "pooch", "rich", "typer", "PyTorch")
+    assert outcome.installed == ("safetensors", "jsonschema", "pooch", "rich", "typer", "nibabel", "PyTorch")
     assert is_complete(machine)
 
 
@@ -90,7 +90,7 @@ def test_declining_pytorch_keeps_what_is_there_and_says_so(run, machine, install
     outcome = run()
 
     assert outcome.result is Result.DECLINED
-    assert outcome.installed == ("safetensors", "jsonschema", "pooch", "rich", "typer")
+    assert outcome.installed == ("safetensors", "jsonschema", "pooch", "rich", "typer", "nibabel")
     assert machine.version("torch") is None
 
 
@@ -106,7 +106,7 @@ def test_the_next_try_goes_on_where_the_last_was_stopped(run, machine, installer
     installer.done.clear()
 
     assert run().result is Result.DONE
-    assert installer.done == ["pooch", "rich", "typer", "torch"]
+    assert installer.done == ["pooch", "rich", "typer", "nibabel", "torch"]
 
 
 def test_pytorch_for_the_cpu_when_the_user_wants_that(run, installer):
@@ -182,7 +182,7 @@ def test_what_pip_said_becomes_problem_and_remedy(run, installer, words, problem
     assert outcome.result is Result.FAILED
     assert problem in outcome.obstacle.problem
     assert remedy in outcome.obstacle.remedy
-    assert outcome.installed == ("safetensors", "jsonschema", "pooch", "rich", "typer")
+    assert outcome.installed == ("safetensors", "jsonschema", "pooch", "rich", "typer", "nibabel")
 
 
 def test_a_file_that_windows_holds_leads_to_a_restart(run, machine, installer):

@@ -24,7 +24,7 @@ def remedies(plan):
 def test_a_new_slicer_gets_what_it_lacks_and_pytorch_last(machine, installer):
     plan = make_plan(machine, installer)
 
-    assert names(plan) == ["safetensors", "jsonschema", "pooch", "rich", "typer", "PyTorch"]
+    assert names(plan) == ["safetensors", "jsonschema", "pooch", "rich", "typer", "nibabel", "PyTorch"]
     assert plan.can_start
     assert plan.destination == machine.folder
     for step in plan.steps:

@@ -146,4 +146,4 @@ def test_a_bare_python_can_plan_the_installation():
         [sys._base_executable, "-I", "-S", "-c", script, str(ROOT)], capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["10", "10"]
+    assert ended.stdout.split() == ["11", "11"]

@@ -207,6 +207,29 @@ def test_a_folder_with_one_dicom_series_is_loaded_with_its_modality(a_scene, tmp
     np.testing.assert_allclose(volume.spacing, (0.5, 0.5, 2.0))
 
 
+def test_voxels_lie_where_the_file_says_where_slicers_reader_puts_them_elsewhere(a_scene, tmp_path):
+    import nibabel
+
+    from MemorizingSAM3DLib.engine.geometry import Volume
+    from MemorizingSAM3DLib.scene.volumes import volumeNodeFromFile
+    from Testing.engine.dicom_writing import write_enhanced
+
+    voxels = np.random.default_rng(0).integers(0, 500, (7, 6, 5)).astype(np.int16)
+    image = nibabel.Nifti1Image(voxels.T, np.diag([-1.0, -2, 3, 1]))
+    moved = np.diag([-1.0, -2, 3, 1])
+    moved[:3, 3] = 10, -5, 3
+    image.set_qform(np.diag([-1.0, -2, 3, 1]), 1)
+    image.set_sform(moved, 2)
+    nibabel.save(image, tmp_path / "moved.nii.gz")
+    order = [0, 3, 6, 1, 4, 2, 5]
+    write_enhanced(tmp_path / "frames.dcm", voxels[order].astype(np.uint16), [(0, 0, 3 * n) for n in order])
+
+    for name in ("moved.nii.gz", "frames.dcm"):
+        volume, ours = volumeFromNode(volumeNodeFromFile(tmp_path / name)), Volume.from_file(tmp_path / name)
+        np.testing.assert_array_equal(volume.array, voxels)
+        np.testing.assert_allclose(volume.ijk_to_ras, ours.ijk_to_ras, atol=1e-4)
+
+
 def test_a_folder_with_two_dicom_series_is_refused(a_scene, tmp_path):
     from MemorizingSAM3DLib.scene.volumes import volumeNodeFromFile
 

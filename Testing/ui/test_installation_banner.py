@@ -15,7 +15,7 @@ from Testing.harness.pythonqt.wrapping import unwrap
 from Testing.installation.fake_world import EVERYTHING, FakeInstaller, FakeMachine
 from Testing.ui.conftest import MODULE_FILE
 
-BLOCKED = ("torch", "safetensors", "jsonschema", "pooch", "requests", "rich", "typer")
+BLOCKED = ("torch", "safetensors", "jsonschema", "pooch", "requests", "rich", "typer", "nibabel")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_with_everything_there_nobody_sees_it(ui):
 def test_a_new_slicer_shows_what_is_missing(machine, ui):
     assert ui.installFrame.visible
     assert ui.installLabel.text == (
-        "Packages are missing that segmenting needs: safetensors, jsonschema, pooch, rich, typer, PyTorch."
+        "Packages are missing that segmenting needs: safetensors, jsonschema, pooch, rich, typer, nibabel, PyTorch."
     )
 
 

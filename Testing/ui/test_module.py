@@ -16,7 +16,7 @@ from Testing.harness.pythonqt.driver import clickOn, pressKey
 from Testing.ui.conftest import MODULE_FILE
 
 # Come with the extension's dependencies, and are not to be asked for before the user agreed to install them.
-THIRD_PARTY = ("torch", "jsonschema", "pooch", "safetensors", "rich", "typer", "monai", "matplotlib")
+THIRD_PARTY = ("torch", "jsonschema", "pooch", "safetensors", "rich", "typer", "nibabel", "monai", "matplotlib")
 
 
 def observerTags(vtkObject):

@@ -1,52 +1,100 @@
-"""Reading image files and DICOM folders with SimpleITK, with errors that tell the user what to do."""
+"""Reading image files and DICOM folders, with errors that tell the user what to do."""
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-
-RESAMPLE_IN_SLICER = (
-    "In Slicer, harden its transform, resample it with 'Resample Scalar/Vector/DWI Volume' or 'Crop Volume', and "
-    "segment the result."
-)
-LOAD_WHOLE_SERIES = "Load the whole series, not single slices: a 3D scan is needed."
-
-_IMAGE_POSITION = "0020|0032"
-_MODALITY = "0008|0060"
-#: Slices may be off the regular, perpendicular stack by this part of their distance.
-_SLICE_TOLERANCE = 0.1
+from .affine import LPS_TO_RAS
+from .dicom_files import may_be_dicom, read_dicom
+from .header_fields import unsaid
+from .nifti_files import is_nifti, read_nifti
+from .padding import finite
+from .refusals import LOAD_WHOLE_SERIES, colours, four_dimensional, unreadable
+from .scan_record import ScanRecord, ScanSource
 
 
-def read_image(path: Path) -> tuple[sitk.Image, str | None]:
-    """Read an image file, or a folder that holds one DICOM series.
+def read_scan(path: Path, series: str | None = None, volume: int | None = None, form: str | None = None) -> ScanRecord:
+    """Read an image file, or a DICOM series.
 
-    Returns:
-        The image in LPS, of any dimension, and its DICOM modality if the header has one.
+    Args:
+        path: a file, or a folder of DICOM files.
+        series: of DICOM, see :func:`read_dicom`. volume: one of a 4D file or series, from 1. form: of NIfTI, "sform" or
+            "qform".
 
     Raises:
-        VolumeError: missing, unreadable, no series or several in the folder, slices irregular or tilted.
+        VolumeError: missing, unreadable, or see the readers.
     """
+    path = Path(path)
     if not path.exists():
         raise VolumeError(f"{path} does not exist.", "Check the path, and that the drive is connected.")
+    if is_nifti(path) and path.is_file():
+        record = read_nifti(path, form, volume)
+    elif may_be_dicom(path):
+        return read_dicom(path, series, volume)
+    else:
+        record = _read_by_itk(path, volume)
+    if form is not None and record.source.forms is None:
+        raise VolumeError(f"{path.name} is no NIfTI file and has no sform or qform.", "Leave out --form.")
+    if series is not None:
+        raise VolumeError(f"{path.name} is no DICOM file and has no series.", "Leave out --series.")
+    return record
+
+
+def _read_by_itk(path: Path, volume: int | None) -> ScanRecord:
+    """NRRD, MetaImage and whatever else ITK reads."""
     try:
-        if path.is_dir():
-            return _read_series(path)
         image = sitk.ReadImage(str(path))
-        if _is_cut_short(path, image):
-            raise RuntimeError(f"{path} ends before its last voxel.")
     except RuntimeError as error:
-        if "orthonormal" in str(error):
-            raise VolumeError(f"{path.name} is sheared: its axes are not perpendicular.", RESAMPLE_IN_SLICER) from error
-        raise VolumeError(
-            f"{path.name} cannot be read as an image: it is damaged, incomplete or of an unknown format.",
-            "Check that it opens in Slicer, copy or download it again, or save it there as .nrrd or .nii.gz.",
-        ) from error
-    return image, _modality(image.GetMetaData(_MODALITY) if image.HasMetaDataKey(_MODALITY) else "")
+        raise unreadable(path) from error
+    if volume is not None:
+        image = _one_volume(image, volume, path)
+    image = refuse_unless_scalar_3d(image)
+    note = unsaid(path)
+    source = ScanSource(path, (note,) if note else (), is_placed=note is None)
+    return ScanRecord(sitk.GetArrayFromImage(image), ijk_to_ras_of(image), None, source)
+
+
+def _one_volume(image: sitk.Image, volume: int, path: Path) -> sitk.Image:
+    components = image.GetNumberOfComponentsPerPixel()
+    count = components if image.GetDimension() == 3 else image.GetSize()[3] if image.GetDimension() == 4 else 1
+    if not 1 <= volume <= count:
+        raise VolumeError(f"{path.name} holds {count} volumes; there is no volume {volume}.", f"Choose 1 to {count}.")
+    if components > 1:
+        return sitk.VectorIndexSelectionCast(image, volume - 1)
+    return image[:, :, :, volume - 1] if image.GetDimension() == 4 else image
+
+
+def read_itk_image(path: Path) -> sitk.Image:
+    """A file as a SimpleITK image, with its metadata. NIfTI is read as :func:`read_scan` does, the rest by ITK.
+
+    Raises:
+        RuntimeError: ITK cannot read it either.
+    """
+    if not is_nifti(path):
+        return sitk.ReadImage(str(path))
+    try:
+        record = read_nifti(path)
+    except VolumeError:  # damaged, or no scalar 3D scan: the caller judges what ITK makes of it
+        return sitk.ReadImage(str(path))
+    image = sitk.GetImageFromArray(finite(record.array, None))
+    matrix = LPS_TO_RAS @ record.ijk_to_ras
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(matrix[:3, 3].tolist())
+    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    return image
+
+
+def ijk_to_ras_of(image: sitk.Image) -> np.ndarray:
+    """The (4, 4) matrix of a 3D SimpleITK image."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    return LPS_TO_RAS @ matrix
 
 
 def refuse_unless_scalar_3d(image: sitk.Image) -> sitk.Image:
@@ -57,73 +105,11 @@ def refuse_unless_scalar_3d(image: sitk.Image) -> sitk.Image:
     """
     components, size = image.GetNumberOfComponentsPerPixel(), image.GetSize()
     if components > 1:
-        raise VolumeError(
-            f"The scan is a colour or vector image with {components} components per voxel.",
-            "Convert it with Slicer's 'Vector to Scalar Volume' module and segment the result.",
-        )
+        raise colours(components)
     if image.GetDimension() == 4 and size[3] == 1:
         return image[:, :, :, 0]
     if image.GetDimension() == 4:
-        raise VolumeError(
-            f"The scan is 4D, with {size[3]} time points.",
-            "Choose one time point (Slicer's 'Sequences' module) and segment that.",
-        )
+        raise four_dimensional(size[3])
     if image.GetDimension() != 3:
         raise VolumeError(f"The scan is a {image.GetDimension()}D image, size {size}.", LOAD_WHOLE_SERIES)
     return image
-
-
-def _is_cut_short(path: Path, image: sitk.Image) -> bool:
-    """Whether a NIfTI file ends before its last voxel: ITK then returns arbitrary voxels without an error."""
-    if path.suffix not in (".nii", ".gz") or not image.HasMetaDataKey("vox_offset"):
-        return False
-    bits = image.GetNumberOfPixels() * int(image.GetMetaData("bitpix"))
-    needed = int(float(image.GetMetaData("vox_offset"))) + bits // 8
-    if path.suffix == ".nii":
-        return path.stat().st_size < needed
-    with path.open("rb") as file:
-        file.seek(-4, 2)
-        # A gzip file ends with the length of its content, modulo 2^32 (RFC 1952).
-        if int.from_bytes(file.read(), "little") == needed % 2**32:
-            return False
-    # Files of several gzip members, or with something behind the voxels, are counted byte by byte.
-    try:
-        with gzip.open(path) as content:
-            return sum(len(chunk) for chunk in iter(lambda: content.read(2**22), b"")) < needed
-    except (EOFError, OSError):
-        return True
-
-
-def _read_series(folder: Path) -> tuple[sitk.Image, str | None]:
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not series:
-        raise VolumeError(f"{folder.name} holds no DICOM series.", "Choose the folder in which the DICOM files lie.")
-    if len(series) > 1:
-        raise VolumeError(
-            f"{folder.name} holds {len(series)} DICOM series.",
-            "Choose a folder with one series, or load the series in Slicer's 'DICOM' module.",
-        )
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
-    reader.MetaDataDictionaryArrayUpdateOn()
-    image = reader.Execute()
-    _refuse_irregular_slices(reader, image, folder.name)
-    return image, _modality(reader.GetMetaData(0, _MODALITY) if reader.HasMetaDataKey(0, _MODALITY) else "")
-
-
-def _refuse_irregular_slices(reader: sitk.ImageSeriesReader, image: sitk.Image, name: str) -> None:
-    """ITK stacks slices at the mean distance along their normal; say so when a slice really lies elsewhere."""
-    count = len(reader.GetFileNames())
-    if count < 2 or not all(reader.HasMetaDataKey(n, _IMAGE_POSITION) for n in range(count)):
-        return
-    recorded = np.array([reader.GetMetaData(n, _IMAGE_POSITION).split("\\") for n in range(count)], dtype=np.float64)
-    stacked = np.array([image.TransformIndexToPhysicalPoint((0, 0, n)) for n in range(count)])
-    if np.linalg.norm(recorded - stacked, axis=1).max() > _SLICE_TOLERANCE * image.GetSpacing()[2]:
-        raise VolumeError(
-            f"The slices of {name} are missing, unevenly spaced or tilted.",
-            "Load the series in Slicer's 'DICOM' module with 'acquisition geometry regularization' set to 'harden'.",
-        )
-
-
-def _modality(recorded: str) -> str | None:
-    return recorded.strip() or None

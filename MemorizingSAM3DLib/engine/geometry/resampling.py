@@ -71,7 +71,7 @@ def resample_to_crop(volume: Volume, grid: CropGrid, anti_alias: bool = True) ->
         raise VolumeError(
             "The crop does not meet the scan.", "Place the point inside the scan, and check the scan's transform."
         )
-    region = volume.array[box.slices]
+    region = volume.intensities[box.slices]
     padding = float(region.min())
     parallel = _sample_parallel(region, box, volume, grid, ratios, padding)
     crop = _sample(region, box, volume, grid, ratios, padding) if parallel is None else parallel

@@ -11,8 +11,12 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike
 
 from ..errors import ClickError, VolumeError
+from ..modality import believed_modality
 from .affine import LPS_TO_RAS, transformed
-from .image_files import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, read_image, refuse_unless_scalar_3d
+from .image_files import ijk_to_ras_of, read_scan, refuse_unless_scalar_3d
+from .padding import finite, without_padding
+from .refusals import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, colours, four_dimensional, sheared
+from .scan_record import ScanSource
 
 #: Fewest voxels along an axis: thinner scans give no 3D context.
 THINNEST = 4
@@ -24,7 +28,10 @@ FACE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A 3D scalar scan. The array is referred to, never copied: do not change it while the volume is in use.
+    """A 3D scalar scan. The array is referred to, not copied: do not change it while the volume is in use.
+
+    NaN and infinities are padding: where there are any, the array is a copy that holds the lowest value (air in a CT)
+    in their place.
 
     Args:
         array: voxels, shape (K, J, I) as slicer.util.arrayFromVolume gives them, integer or floating point;
@@ -32,21 +39,30 @@ class Volume:
         ijk_to_ras: (4, 4) matrix, (i, j, k, 1) -> RAS mm. Any permutation, flip or rotation, either handedness;
             the axes must be perpendicular.
         modality: DICOM's word, such as "CT", "MR" or "PT"; None when not known.
+        source: where it was read from.
 
     Raises:
-        VolumeError: not 3D, colour or vector, empty, thinner than 4 voxels, NaN or infinite voxels, constant, not
+        VolumeError: not 3D, colour or vector, empty, thinner than 4 voxels, without a finite voxel, constant, not
             numbers, or a matrix that is singular or sheared.
     """
 
     array: np.ndarray = field(repr=False)
     ijk_to_ras: np.ndarray
     modality: str | None = None
+    source: ScanSource = field(default_factory=ScanSource, repr=False)
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
         _refuse_shape(array.shape)
         if array.dtype == np.bool_:
             array = array.view(np.uint8)
+        if self.modality:
+            object.__setattr__(self, "modality", self.modality.strip().upper() or None)
+        measured = finite(array, self.modality)
+        if measured is not array:
+            count = array.size - int(np.count_nonzero(np.isfinite(array)))
+            object.__setattr__(self, "_not_finite", count)
+            array = measured
         _refuse_values(array)
         matrix = np.array(self.ijk_to_ras, dtype=np.float64)
         _refuse_matrix(matrix)
@@ -58,24 +74,61 @@ class Volume:
     def from_sitk(cls, image: sitk.Image, modality: str | None = None) -> Volume:
         """The volume of a SimpleITK image (LPS); its voxels are copied. Raises VolumeError as the class does."""
         image = refuse_unless_scalar_3d(image)
-        matrix = np.eye(4)
-        matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-        matrix[:3, 3] = image.GetOrigin()
-        return cls(sitk.GetArrayFromImage(image), LPS_TO_RAS @ matrix, modality)
+        return cls(sitk.GetArrayFromImage(image), ijk_to_ras_of(image), modality)
 
     @classmethod
-    def from_file(cls, path: str | Path, modality: str | None = None) -> Volume:
-        """Read NRRD, NIfTI, MetaImage, a DICOM file, or a folder with one DICOM series.
+    def from_file(cls, path: str | Path, modality: str | None = None, *, series: str | None = None,
+                  volume: int | None = None, form: str | None = None) -> Volume:  # fmt: skip
+        """Read NRRD, NIfTI, MetaImage, MGH, or one DICOM series.
 
         Args:
-            path: file, or folder of one DICOM series.
+            path: file, or folder of DICOM files; of a DICOM slice, its series is read.
             modality: taken from the DICOM header when None.
+            series: which of several in a folder, its number in the message or its UID. volume: which of a 4D file or
+                series, from 1. form: "sform" or "qform" of a NIfTI file; None: the sform where it is set.
 
         Raises:
-            VolumeError: missing, unreadable, several series in the folder, slices missing or tilted, or as the class.
+            VolumeError: missing, unreadable, several series and none chosen, slices missing or tilted, geometry that
+                the file does not say, or as the class.
         """
-        image, recorded_modality = read_image(Path(path))
-        return cls.from_sitk(image, modality or recorded_modality)
+        record = read_scan(Path(path), series, volume, form)
+        try:
+            return cls(record.array, record.ijk_to_ras, modality or record.modality, record.source)
+        except VolumeError as error:
+            if error.remedy == RESAMPLE_IN_SLICER:  # Slicer cannot open such a file either
+                raise sheared(Path(path).name, Path(path)) from error
+            raise
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the scan, a sentence or two each; nothing in most cases."""
+        notes = list(self.source.notes)
+        count = getattr(self, "_not_finite", 0)
+        if count:
+            notes.append(f"{count} voxels are NaN or infinite; they are taken for padding outside of the scan.")
+        notes += [note for note in (self._believed[1],) if note]
+        if paddings := self._unpadded[1]:
+            told = " and ".join(f"{value:g}" for value in paddings)
+            notes.append(f"Voxels of {told} are taken for padding: they are far from the values of all others.")
+        return tuple(notes)
+
+    @property
+    def believed_modality(self) -> str | None:
+        """The modality that the voxels bear out, or a guess where none is recorded; None: not known."""
+        return self._believed[0]
+
+    @property
+    def intensities(self) -> np.ndarray:
+        """The array with padding, such as -9999 or 65535, put beside what was measured; the array itself without."""
+        return self._unpadded[0]
+
+    @cached_property
+    def _believed(self) -> tuple[str | None, str | None]:
+        return believed_modality(self.array, self.modality)
+
+    @cached_property
+    def _unpadded(self) -> tuple[np.ndarray, tuple[float, ...]]:
+        return without_padding(self.array, self.believed_modality)
 
     def placed(self, ijk_to_ras: np.ndarray) -> Volume:
         """The same voxels with another matrix; they are not checked again, which would read all of them.
@@ -112,6 +165,14 @@ class Volume:
         """Distance between voxel centres along (i, j, k), mm."""
         i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0).tolist()
         return i, j, k
+
+    def is_on_grid_of(self, other: Volume, tolerance: float = 0.05) -> bool:
+        """Whether both have the same voxels: counts, and places to a part of a voxel over the whole scan."""
+        if self.shape != other.shape:
+            return False
+        ends = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape[::-1]])).reshape(3, -1).T
+        apart = np.linalg.norm(self.ijk_to_ras_points(ends) - other.ijk_to_ras_points(ends), axis=1).max()
+        return bool(apart <= tolerance * min(other.spacing))
 
     @property
     def extent_mm(self) -> tuple[float, float, float]:
@@ -187,14 +248,9 @@ def _itk_dtype(dtype: np.dtype) -> np.dtype:
 def _refuse_shape(shape: tuple[int, ...]) -> None:
     """Refuse everything but (K, J, I) with at least 4 voxels an axis, each case with its own message."""
     if len(shape) == 4 and 1 < shape[3] <= 4:
-        raise VolumeError(
-            f"The scan is a colour or vector image with {shape[3]} components per voxel.",
-            "Convert it with Slicer's 'Vector to Scalar Volume' module and segment the result.",
-        )
+        raise colours(shape[3])
     if len(shape) == 4:
-        raise VolumeError(
-            f"The scan is 4D, shape {shape}.", "Choose one time point (Slicer's 'Sequences' module) and segment that."
-        )
+        raise four_dimensional(shape[0])
     if len(shape) == 2:
         raise VolumeError(f"The scan is a 2D image of {shape[1]} x {shape[0]} pixels.", LOAD_WHOLE_SERIES)
     if len(shape) != 3:
@@ -224,15 +280,7 @@ def _refuse_values(array: np.ndarray) -> None:
     sample = array[tuple(slice(None, None, max(1, n // 16)) for n in array.shape)]
     if array.dtype.kind in "iu" and (sample != array[0, 0, 0]).any():
         return
-    with np.errstate(invalid="ignore"):
-        lowest, highest = array.min(), array.max()
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        count = array.size - int(np.count_nonzero(np.isfinite(array)))
-        raise VolumeError(
-            f"The scan has {count} voxels that are NaN or infinite.",
-            "Replace them, in Slicer's Python console: a = slicer.util.arrayFromVolume(node); "
-            "a[~numpy.isfinite(a)] = a[numpy.isfinite(a)].min(); slicer.util.arrayFromVolumeModified(node).",
-        )
+    lowest, highest = array.min(), array.max()
     if lowest == highest:
         raise VolumeError(
             f"The scan is constant: every voxel is {lowest}.",

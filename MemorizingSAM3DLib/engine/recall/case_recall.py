@@ -185,6 +185,7 @@ class CaseRecall:
         asked = self.structure is None or name == same_name(self.structure)
         passed_over = self.unheard is not None and name == same_name(self.unheard)
         # What a case was seen on need not be known, as of a scan.
+        modality = "PET" if modality == "PT" else modality  # cases keep the common word, scans DICOM's
         return asked and not passed_over and (not modality or facts.modality in ("", modality))
 
     def _current_index(self) -> NearestCases | None:

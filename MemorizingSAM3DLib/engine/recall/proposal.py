@@ -134,11 +134,11 @@ def lattice(volume: Volume, apart_mm: float) -> list[np.ndarray]:
     axes = [(np.arange(count) + 0.5) / count * edge - 0.5 for count, edge in zip(counts, size, strict=True)]
     places = np.array(np.meshgrid(*axes, indexing="ij")).reshape(3, -1).T
     # Air is dark in all that is scanned, and there is a lot of it: half-way from it to the mean lies above its noise.
-    some = volume.array.reshape(-1)[:: max(1, volume.array.size // 100_000)]
+    some = volume.intensities.reshape(-1)[:: max(1, volume.array.size // 100_000)]
     air = float(np.percentile(some, 1))
     least = (air + float(some.mean())) / 2
     reach = np.maximum(1, np.round(apart_mm / 2 / spacing)).astype(int)
-    seen = np.array([_part_above(volume.array, place, reach, least) for place in places])
+    seen = np.array([_part_above(volume.intensities, place, reach, least) for place in places])
     return list(volume.ijk_to_ras_points(places[seen >= min(_LEAST_SIGHT, float(seen.max()) / 2)]))
 
 

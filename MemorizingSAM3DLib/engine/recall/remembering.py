@@ -68,7 +68,8 @@ def remember(predictor: Predictor, mask: np.ndarray, structure: str = "", source
     """
     if predictor.case_recall is None:
         raise EngineError("No case memory is in use.", "Choose or make one first.")
-    modality = predictor.modality if predictor.modality in MODALITIES else ""
+    modality = "PET" if predictor.modality == "PT" else predictor.modality
+    modality = modality if modality in MODALITIES else ""
     facts = CaseFacts(structure.strip(), modality or "", source=source)
     memory = predictor.case_recall.memory
     layers = tuple(int(layer) for layer in memory.layout.layers)
