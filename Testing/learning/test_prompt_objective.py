@@ -47,13 +47,13 @@ def test_every_target_of_every_crop_is_prompted_and_hears_more_each_round(two_sa
 
 
 def test_some_batches_begin_with_prompts_without_gradients(two_samples, monkeypatch):
-    objective = an_objective(rounds=2, warm_start=1, warm_rounds=4)
+    objective = an_objective(warm_start=1, warm_rounds=3)
     lengths = set()
-    for step in range(8):
+    for step in range(5):
         kept = [gradients for _, _, gradients in heard(objective, two_samples, monkeypatch, step)]
-        assert kept == [False] * (len(kept) - 2) + [True] * 2
+        assert kept == [False] * (len(kept) - 1) + [True]
         lengths.add(len(kept))
-    assert min(lengths) >= 3 and max(lengths) <= 6 and len(lengths) > 1
+    assert min(lengths) >= 2 and max(lengths) <= 4 and len(lengths) > 1
 
 
 def test_a_refinement_begins_with_a_mask(two_samples, monkeypatch):
@@ -66,7 +66,7 @@ def test_a_refinement_begins_with_a_mask(two_samples, monkeypatch):
 
 def test_every_parameter_has_a_gradient(two_samples):
     """In whatever way a step goes: several processes wait for each of them."""
-    for options in ({}, {"skip_dropout": 1}, {"rounds": 2, "initial_mask": 1, "warm_start": 1, "warm_rounds": 1}):
+    for options in ({}, {"skip_dropout": 1}, {"initial_mask": 1, "warm_start": 1, "warm_rounds": 1}):
         objective = an_objective(**options)
         objective(two_samples, 0)[0].backward()
         for name, parameter in objective.network.named_parameters():
@@ -91,18 +91,19 @@ def test_the_stem_is_dropped_for_a_share_of_the_crops_alone(two_samples, monkeyp
     monkeypatch.setattr(
         objective.network, "decode", lambda features, *a, **k: seen.append(features) or decode(features, *a, **k)
     )
-    for number in range(12):
-        objective(replace(two_samples, numbers=(2 * number, 2 * number + 1)), 0)
+    for number in range(8):
+        with torch.no_grad():
+            objective(replace(two_samples, numbers=(2 * number, 2 * number + 1)), 0)
     kept = torch.stack([features.skips[0].flatten(1).any(1) for features in seen])
     detailed = torch.stack([features.detail.flatten(1).any(1) for features in seen])
     assert torch.equal(kept, detailed)
-    assert 4 < kept.sum() < 20
+    assert 3 < kept.sum() < 13
     assert all(torch.equal(features.image, two_samples.images) for features in seen)  # prompts see the crop
 
 
 def test_the_loss_of_a_batch_is_the_mean_over_its_samples(two_samples):
     # What makes several processes with a share each equal to one with all of it.
-    objective = an_objective(5, rounds=2, warm_start=1, warm_rounds=2, initial_mask=0.5, skip_dropout=0.5,
+    objective = an_objective(5, rounds=2, warm_start=1, warm_rounds=1, initial_mask=0.5, skip_dropout=0.5,
                              point_starts=False)  # fmt: skip
     whole, figures = objective(two_samples, 2)
     parts = [objective(Batch(two_samples.images[i : i + 1], two_samples.targets[i : i + 1], (i,)), 2) for i in range(2)]
@@ -141,7 +142,7 @@ def test_a_sure_mask_costs_nothing_when_right_and_much_when_wrong(edge):
 def test_a_small_structure_that_is_missed_costs_much():
     small = a_target(side=2)
     logits = torch.full_like(small, -6.0)
-    assert mask_loss(logits, small) > 1  # a plain mean of the cross-entropy would be 0.004
+    assert mask_loss(logits, small) > 0.8  # a plain mean of the cross-entropy would be 0.004
 
 
 def test_near_errors_weigh_more_than_far_ones():

@@ -61,10 +61,16 @@ def at(mask: np.ndarray, sample: PromptsOfSample) -> np.ndarray:
     return np.asarray(mask[tuple(voxels_of(sample).T)])
 
 
+def slipping(monkeypatch, share: float) -> None:
+    """So many points are placed wrongly."""
+    monkeypatch.setattr(PromptingUser._point, "__defaults__", (share,))
+
+
 @pytest.fixture
 def a_careful_user(monkeypatch):
     """Corrects the larger error by a point in it."""
-    for name in ("SLIP_SHARE", "SMALLER_SHARE", "PAIRED_SHARE", "SCRIBBLE_SHARE", "LASSO_SHARE"):
+    slipping(monkeypatch, 0.0)
+    for name in ("SMALLER_SHARE", "PAIRED_SHARE", "SCRIBBLE_SHARE", "LASSO_SHARE"):
         monkeypatch.setattr(prompting, name, 0.0)
 
 
@@ -208,7 +214,7 @@ def test_few_points_are_placed_wrongly(monkeypatch):
         return float(np.mean([not at(SMALL, sample).all() for sample in started("point", SMALL, count)]))
 
     assert 0 < wrong(500) < 0.05
-    monkeypatch.setattr(prompting, "SLIP_SHARE", 1.0)
+    slipping(monkeypatch, 1.0)
     assert wrong(100) > 0.15
     for sample in started("point", a_ball((0, 0, 23), 6), 60):
         assert ((voxels_of(sample) >= 0) & (voxels_of(sample) < SIZE)).all()
