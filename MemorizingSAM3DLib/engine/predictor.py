@@ -234,7 +234,8 @@ class Predictor:
     @property
     def cached_bytes(self) -> int:
         """Bytes of the encoded crops that are kept."""
-        tensors = [t for f in self._cache.values() for t in (f.embedding, *f.skips, f.image) if t is not None]
+        crops = self._cache.values()
+        tensors = [t for f in crops for t in (f.embedding, *f.skips, f.image, f.half_image) if t is not None]
         return sum(tensor.nbytes for tensor in tensors)
 
     def drop_crops(self) -> None:

@@ -84,11 +84,13 @@ class PromptedSamples:
 
     def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, list[np.ndarray]]:
         kind, shares = rng.random(), self.shares
+        if not self.cases:  # there is nothing but scenes
+            kind *= shares.made + shares.anatomical
+        if self.scenes and shares.made <= kind < shares.made + shares.anatomical:
+            image, targets = anatomical_scene(self.scenes, rng, self.size, self.targets)
+            return image, list(targets.numpy() > 0)
         if not self.cases or kind < shares.made:
             image, targets = made_scene(rng, self.size, self.targets)
-            return image, list(targets.numpy() > 0)
-        if kind < shares.made + shares.anatomical and self.scenes:
-            image, targets = anatomical_scene(self.scenes, rng, self.size, self.targets)
             return image, list(targets.numpy() > 0)
         group = self._groups[int(rng.choice(len(self._groups), p=self._weights))]
         case, label = group[int(rng.integers(len(group)))]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ..engine.errors import VolumeError
 from ..engine.geometry import CropGrid, Volume
 from .appearance import appearance
 from .manifest import DataError
@@ -29,7 +30,7 @@ class LabelScene:
     """A label map of real anatomy without an image.
 
     Attributes:
-        volume: whose voxels are the labels, 0 to 127.
+        volume: whose voxels are the labels, 0 to 127; its axes run along the patient's, so that it can be stretched.
     """
 
     volume: Volume
@@ -39,18 +40,35 @@ def read_label_scenes(folder: Path) -> list[LabelScene]:
     """All label maps (``*/label.nii.gz`` or ``*.nii.gz``) below a folder.
 
     Raises:
-        DataError: there is none, or one holds other values than 0 to 127.
+        DataError: there is none; one cannot be read, holds a single label, or other values than 0 to 127.
     """
     paths = sorted(folder.rglob("*.nii.gz"))
     if not paths:
         raise DataError(f"There is no label map (.nii.gz) below {folder}.", "Check the folder.")
-    scenes = []
-    for path in paths:
-        volume = Volume.from_sitk(sitk.ReadImage(str(path)))
-        if volume.array.min() < 0 or volume.array.max() > 127:
-            raise DataError(f"{path} holds labels outside 0 to 127.", "Number them anew, or leave the file out.")
-        scenes.append(LabelScene(volume))
-    return scenes
+    return [_scene(path) for path in paths]
+
+
+def _scene(path: Path) -> LabelScene:
+    try:
+        volume = Volume.from_file(path)
+    except VolumeError as error:
+        raise DataError(f"{path} is no label map: {error.problem}", "Mend it, or leave the file out.") from error
+    labels = volume.array
+    if labels.min() < 0 or labels.max() > 127 or (labels.dtype.kind == "f" and (labels % 1).any()):
+        raise DataError(f"{path} holds labels outside 0 to 127.", "Number them anew, or leave the file out.")
+    return LabelScene(volume.placed(_along_the_axes(volume.ijk_to_ras)))
+
+
+def _along_the_axes(matrix: np.ndarray) -> np.ndarray:
+    """The nearest (4, 4) whose axes run along the patient's: a scan that is turned would be sheared when stretched."""
+    directions = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    if np.isin(np.abs(directions), (0, 1)).all():
+        return matrix
+    found = matrix.copy()
+    found[:3, :3] = 0
+    for row, axis in zip(*linear_sum_assignment(-np.abs(directions)), strict=True):
+        found[row, axis] = np.copysign(np.linalg.norm(matrix[:3, axis]), directions[row, axis])
+    return found
 
 
 def made_scene(rng: np.random.Generator, size: int, targets: int) -> tuple[Tensor, Tensor]:
@@ -74,6 +92,8 @@ def anatomical_scene(scenes: Sequence[LabelScene], rng: np.random.Generator, siz
     volume = scenes[int(rng.integers(len(scenes)))].volume
     volume = volume.placed(random_placement(rng) @ volume.ijk_to_ras)
     occupied = np.argwhere(volume.array[::4, ::4, ::4]) * 4
+    if len(occupied) == 0:  # nothing but small structures
+        occupied = np.argwhere(volume.array)
     focus = volume.ijk_to_ras_points(occupied[rng.integers(len(occupied))][::-1])
     edge = float(np.exp(rng.uniform(*np.log(_EXTENT_MM))))
     labels = torch.from_numpy(labels_on(CropGrid.around(focus, edge / size, size), volume))

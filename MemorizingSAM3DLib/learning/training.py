@@ -198,10 +198,19 @@ class Trainer:
                 f"The training in {folder} trains other parameters of the network.",
                 "Give the same options as before (an encoder frozen or not), or another --out.",
             )
+        kept = state["optimizer"]
+        kept = kept if isinstance(kept, list) else [kept]  # states of version 4 had one
+        if len(kept) != len(self.optimizers):
+            raise TrainingError(
+                f"The training in {folder} has another optimizer.", "Give the same --optimizer, or another --out."
+            )
         self.objective.network.load_state_dict(state["network"])
         self.average = {name: value.to(self.processes.device) for name, value in state["average"].items()}
-        for optimizer, kept in zip(self.optimizers, state["optimizer"], strict=True):
-            optimizer.load_state_dict(kept)
+        for optimizer, found in zip(self.optimizers, kept, strict=True):
+            factors = [group["factor"] for group in optimizer.param_groups]
+            optimizer.load_state_dict(found)
+            for group, factor in zip(optimizer.param_groups, factors, strict=True):
+                group["factor"] = factor
         self.step, self.seconds = state["step"], state["seconds"]
 
     def _update_average(self) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..engine.geometry import Volume
+from ..engine.geometry.image_files import read_image, refuse_unless_scalar_3d
 from ..engine.intensity import guess_modality
 from .cases import FOREGROUND, Case
 from .manifest import DataError
@@ -26,8 +27,9 @@ def read_unlabelled(folder: Path) -> list[Case]:
 
 
 def _case(path: Path, name: str) -> Case:
-    volume = Volume.from_sitk(sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS"))
-    image = np.ascontiguousarray(volume.array.transpose(2, 1, 0)[::-1, ::-1])  # RAS, as the cases are held
+    image, modality = read_image(path)
+    volume = Volume.from_sitk(sitk.DICOMOrient(refuse_unless_scalar_3d(image), "LPS"), modality)
+    voxels = np.ascontiguousarray(volume.array.transpose(2, 1, 0)[::-1, ::-1])  # RAS, as the cases are held
     r, a, s = volume.spacing
     modality = volume.modality or guess_modality(volume.array) or "MR"
-    return Case(name, "unlabelled", modality, image, np.zeros(image.shape, np.uint8), (r, a, s), {FOREGROUND: "body"})
+    return Case(name, "unlabelled", modality, voxels, np.zeros(voxels.shape, np.uint8), (r, a, s), {FOREGROUND: "body"})

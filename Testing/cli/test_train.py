@@ -8,17 +8,24 @@ from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
 from MemorizingSAM3DLib.engine.checkpoints import load, save_native
+from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.engine.recall.opening import open_case_recall
 from MemorizingSAM3DLib.learning.manifest import read_manifest
 from MemorizingSAM3DLib.learning.pack import write_pack
 from MemorizingSAM3DLib.learning.run_state import read_state
 from MemorizingSAM3DLib.learning.training_log import read_log
-from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE, small_state
-from Testing.learning.small_files import a_manifest
+from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_FULL_GRID, SMALL_NATIVE, small_state
+from Testing.learning.small_cases import a_case
+from Testing.learning.small_files import a_manifest, write_volume
 
-FIELDS = {name: value for name, value in SMALL_NATIVE.to_dict().items() if name != "family"}
-SMALL = [part for name, value in FIELDS.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+
+def fields_of(config: NetworkConfig) -> list[str]:
+    fields = {name: value for name, value in config.to_dict().items() if name != "family"}
+    return [part for name, value in fields.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+
+
+SMALL, SMALL_FULL = fields_of(SMALL_NATIVE), fields_of(SMALL_FULL_GRID)
 QUICK = ("--batch", 2, "--workers", 0, "--device", "cpu")
 
 
@@ -44,12 +51,45 @@ def test_train_writes_a_model_a_log_curves_and_how_it_was_made(tmp_path):
     assert checkpoint.config == SMALL_NATIVE
     assert checkpoint.training | {"hours": 0} == {
         "steps": 2, "batch": 2, "hours": 0, "from": None, "encoder_frozen": False, "datasets": ["one"], "cases": 2,
-        "synthetic_share": 0.3, "skip_dropout": 0.0, "token_loss": 0.0, "seed": 3,
+        "synthetic_share": 0.22, "skip_dropout": 0.0, "token_loss": 0.0, "seed": 3,
     }  # fmt: skip
     assert [line["step"] for line in read_log(tmp_path / "run" / "log.csv")] == [1, 2]
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     assert about["options"]["steps"] == 2 and about["network"]["depth"] == 2 and about["device"] == "cpu"
+
+
+def test_a_network_with_logits_on_the_full_grid_is_trained_with_every_kind_of_prompt_and_target(tmp_path):
+    write_volume(tmp_path / "maps" / "label.nii.gz", a_case().labels)
+    write_volume(tmp_path / "scans" / "image.nii.gz", a_case(seed=9).image)
+    result = train(
+        a_manifest(tmp_path), tmp_path / "run", "--steps", 2, "--optimizer", "muon", "--schedule", "constant",
+        "--precision", "float32", "--average", 0.9, "--targets", 3, "--clicks", 1, "--supervoxels", 0.3,
+        "--synthetic", 0.4, "--label-maps", tmp_path / "maps", "--unlabelled", tmp_path / "scans",
+        network=SMALL_FULL,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    checkpoint = load(tmp_path / "run" / "model.safetensors")
+    assert checkpoint.config == SMALL_FULL_GRID
+    facts = {"steps": 2, "cases": 2, "synthetic_share": 0.4, "rounds": 1, "skip_dropout": 0.2, "token_loss": 0.3}
+    assert checkpoint.training | facts == checkpoint.training
+    options = json.loads((tmp_path / "run" / "run.json").read_text())["options"]
+    chosen = {"optimizer": "muon", "schedule": "constant", "precision": "float32", "ema": 0.9}
+    assert options | chosen == options
+
+
+@pytest.mark.parametrize("option", ["schedule", "optimizer", "precision"])
+def test_a_choice_that_there_is_not_is_told_with_those_that_there_are(tmp_path, option):
+    result = train(a_manifest(tmp_path), tmp_path / "run", f"--{option}", "other")
+    assert result.exit_code == 2 and "other is none of" in result.output
+
+
+@pytest.mark.parametrize(("option", "message"), [("label-maps", "no label map"), ("unlabelled", "no scan")])
+def test_a_folder_with_nothing_to_train_on_is_told(tmp_path, option, message):
+    (tmp_path / "empty").mkdir()
+    given = (f"--{option}", tmp_path / "empty")
+    result = train(a_manifest(tmp_path), tmp_path / "run", *given, network=SMALL_FULL)
+    assert result.exit_code == 1 and message in result.output
 
 
 def test_the_same_command_goes_on_where_time_was_up(tmp_path):

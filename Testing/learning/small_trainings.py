@@ -9,17 +9,21 @@ import torch
 from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig, Kinds
 from MemorizingSAM3DLib.engine.networks.sam3d import NativeSAM3D
 from MemorizingSAM3DLib.learning.batches import LoadedBatches
+from MemorizingSAM3DLib.learning.cases import Case
 from MemorizingSAM3DLib.learning.distributed import Processes
 from MemorizingSAM3DLib.learning.memory_objective import MemoryObjective, MemoryOptions
 from MemorizingSAM3DLib.learning.objective import Batch, ClickObjective, ClickOptions
+from MemorizingSAM3DLib.learning.prompt_objective import PromptObjective, PromptOptions
+from MemorizingSAM3DLib.learning.prompted_samples import PromptedSamples
 from MemorizingSAM3DLib.learning.remembering import RememberingSAM3D, TrainableMemoryAttention
 from MemorizingSAM3DLib.learning.sampling import SampleStream
 from MemorizingSAM3DLib.learning.training import Trainer, TrainingOptions
-from Testing.engine.small_networks import SMALL_NATIVE
+from Testing.engine.small_networks import SMALL_FULL_GRID, SMALL_NATIVE
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 OPTIONS = TrainingOptions(steps=4, batch=2, warm_up=2, learning_rate=1e-3)
 CLICKS = ClickOptions(warm_clicks=3)
+PROMPTS = PromptOptions(warm_rounds=2)
 SEQUENCES = MemoryOptions(bank_size=4, window=2, longest=8)
 
 
@@ -52,6 +56,28 @@ def a_memory_trainer(folder: Path, options: TrainingOptions = OPTIONS, sequences
                      seed: int = 0, processes: Processes = ALONE, memory: bool = True) -> Trainer:  # fmt: skip
     objective = MemoryObjective(a_remembering_network(seed, memory), sequences, 0)
     return Trainer(objective, LoadedBatches(a_stream(), options.batch, processes), folder, options, processes)
+
+
+def a_full_grid_network(seed: int = 0) -> NativeSAM3D:
+    torch.manual_seed(seed)
+    return NativeSAM3D(SMALL_FULL_GRID)
+
+
+def prompted_samples(*cases: Case, **options) -> PromptedSamples:
+    """Two targets a crop of 32 voxels; without cases all crops are scenes."""
+    return PromptedSamples(SMALL_FULL_GRID, cases, **options)
+
+
+def a_prompt_trainer(folder: Path, options: TrainingOptions = OPTIONS, prompts: PromptOptions = PROMPTS, seed: int = 0,
+                     processes: Processes = ALONE) -> Trainer:  # fmt: skip
+    source = LoadedBatches(prompted_samples(), options.batch, processes)
+    objective = PromptObjective(a_full_grid_network(seed), prompts, 0)
+    return Trainer(objective, source, folder, options, processes)
+
+
+def a_prompted_batch(*numbers: int) -> Batch:
+    samples = [prompted_samples()[number] for number in numbers]
+    return Batch(torch.stack([s.image for s in samples]), torch.stack([s.target for s in samples]), numbers)
 
 
 def a_batch(*numbers: int) -> Batch:

@@ -34,7 +34,7 @@ def train_in_processes(count: int, folder: Path, what: str) -> None:
         assert process.returncode == 0, errors
 
 
-@pytest.mark.parametrize(("what", "least"), [("clicks", 100), ("memory", 80)])
+@pytest.mark.parametrize(("what", "least"), [("clicks", 100), ("memory", 80), ("prompts", 100)])
 def test_two_processes_train_as_one_with_the_joint_batch(tmp_path, monkeypatch, what, least):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     train_in_processes(2, tmp_path / "two", what)

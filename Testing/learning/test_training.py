@@ -7,15 +7,26 @@ import pytest
 import torch
 
 from MemorizingSAM3DLib.engine.errors import OutputError
+from MemorizingSAM3DLib.learning import training
 from MemorizingSAM3DLib.learning.batches import LoadedBatches
 from MemorizingSAM3DLib.learning.distributed import TrainingError
+from MemorizingSAM3DLib.learning.muon import Muon
 from MemorizingSAM3DLib.learning.objective import Batch, ClickObjective, ClickOptions
+from MemorizingSAM3DLib.learning.prompt_objective import PromptOptions
 from MemorizingSAM3DLib.learning.run_state import STATE, averaged_network
 from MemorizingSAM3DLib.learning.sampling import SampleStream
 from MemorizingSAM3DLib.learning.training import Trainer, TrainingOptions
 from MemorizingSAM3DLib.learning.training_log import read_log
 from Testing.engine.small_networks import SMALL_NATIVE
-from Testing.learning.small_trainings import ALONE, OPTIONS, a_batch, a_network, a_trainer
+from Testing.learning.small_trainings import (
+    ALONE,
+    OPTIONS,
+    a_batch,
+    a_network,
+    a_prompt_trainer,
+    a_prompted_batch,
+    a_trainer,
+)
 
 
 def tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -40,6 +51,45 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, fro
         assert torch.equal(value, expected[name]), name
     losses = [[line["loss"] for line in read_log(tmp_path / name / "log.csv")] for name in ("whole", "stopped")]
     assert losses[0] == losses[1]
+
+
+def test_a_training_with_muon_at_a_constant_rate_goes_on_as_if_it_had_not_been_stopped(tmp_path):
+    options = replace(OPTIONS, steps=3, warm_up=1, optimizer="muon", schedule="constant")
+    whole = a_prompt_trainer(tmp_path / "whole", options)
+    assert whole.run()
+
+    stopped = a_prompt_trainer(tmp_path / "stopped", options)
+    assert not stopped.run(stop=lambda: stopped.step == 1)
+    resumed = a_prompt_trainer(tmp_path / "stopped", options, seed=9)
+    assert resumed.step == 2
+    assert resumed.run()
+    expected = tensors(whole)
+    for name, value in tensors(resumed).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_state_of_another_optimizer_is_not_gone_on_with(tmp_path):
+    a_trainer(tmp_path).save()
+    with pytest.raises(TrainingError, match="has another optimizer"):
+        a_trainer(tmp_path, replace(OPTIONS, optimizer="muon"))
+
+
+def test_a_state_of_version_4_is_gone_on_with(tmp_path):
+    """It held one optimizer, whose groups did not know their factor."""
+    stopped = a_trainer(tmp_path / "old")
+    assert not stopped.run(stop=lambda: stopped.step == 1)
+    path = tmp_path / "old" / STATE
+    state = torch.load(path, weights_only=True)
+    (state["optimizer"],) = state["optimizer"]
+    for group in state["optimizer"]["param_groups"]:
+        del group["factor"]
+    torch.save(state, path)
+    resumed, whole = a_trainer(tmp_path / "old"), a_trainer(tmp_path / "whole")
+    assert resumed.step == 2
+    assert resumed.run() and whole.run()
+    expected = tensors(whole)
+    for name, value in tensors(resumed).items():
+        assert torch.equal(value, expected[name]), name
 
 
 def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint_without_repeating_lines(tmp_path):
@@ -76,6 +126,38 @@ def test_steps_on_one_batch_lower_the_loss(tmp_path, on_device):
     losses = [f["loss"] for f in figures]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     assert np.mean([f["dice_last"] for f in figures[-5:]]) > np.mean([f["dice_last"] for f in figures[:3]])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_prompted_steps_on_one_batch_lower_the_loss(tmp_path, optimizer):
+    options = TrainingOptions(steps=40, warm_up=2, learning_rate=4e-3, optimizer=optimizer, schedule="constant")
+    prompts = PromptOptions(rounds=1, warm_start=0, initial_mask=0, skip_dropout=0)
+    trainer, batch = a_prompt_trainer(tmp_path, options, prompts), a_prompted_batch(0, 1)
+    losses = [trainer.train_step(batch)[0]["loss"] for _ in range(16)]
+    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:2])
+
+
+def test_muon_trains_what_maps_features_to_features_and_adamw_the_rest(tmp_path):
+    trainer = a_prompt_trainer(tmp_path, replace(OPTIONS, optimizer="muon"))
+    names = {id(p): name for name, p in trainer.objective.network.named_parameters()}
+    of_adamw, of_muon = (
+        [names[id(p)] for group in optimizer.param_groups for p in group["params"]] for optimizer in trainer.optimizers
+    )
+    assert isinstance(trainer.optimizers[1], Muon)
+    assert sorted(of_adamw + of_muon) == sorted(names.values())
+    shapes = {name: p.ndim for name, p in trainer.objective.network.named_parameters()}
+    assert all(shapes[name] > 1 for name in of_muon)
+    assert {"image_encoder.blocks.1.attn.qkv.weight", "image_encoder.patch_embed.proj.weight"} <= set(of_muon)
+    tables = {"image_encoder.pos_embed", "mask_decoder.mask_token.weight", "prompt_encoder.kind_embeddings.weight"}
+    assert tables <= set(of_adamw)
+
+
+@pytest.mark.parametrize(("computes", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_the_precision_by_itself_is_what_the_processor_is_fast_in(tmp_path, monkeypatch, computes, precision):
+    monkeypatch.setattr(training, "cpu_computes_bfloat16", lambda: computes)
+    assert a_trainer(tmp_path).precision == precision
+    for named in ("float32", "bfloat16"):
+        assert a_trainer(tmp_path, replace(OPTIONS, precision=named)).precision == named
 
 
 def test_every_parameter_is_trained(tmp_path):
@@ -121,6 +203,13 @@ def test_the_learning_rate_rises_then_falls_to_a_hundredth(tmp_path):
     assert max(rates) == pytest.approx(1.0) and rates.index(max(rates)) in (9, 10)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(0.01)
+
+
+def test_a_constant_rate_stays_at_its_peak_after_the_warm_up(tmp_path):
+    trainer = a_trainer(tmp_path, TrainingOptions(steps=100, warm_up=10, learning_rate=1.0, schedule="constant"))
+    rates = [trainer.learning_rate(step) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
+    assert set(rates[10:]) == {1.0}
 
 
 def test_a_step_whose_gradient_is_not_finite_changes_no_weight(tmp_path):

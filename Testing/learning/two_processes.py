@@ -11,14 +11,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from MemorizingSAM3DLib.learning.distributed import join_processes
 from MemorizingSAM3DLib.learning.training import TrainingOptions
-from Testing.learning.small_trainings import a_memory_trainer, a_trainer
+from Testing.learning.small_trainings import a_memory_trainer, a_prompt_trainer, a_trainer
 
 OPTIONS = TrainingOptions(steps=2, batch=4, warm_up=0, learning_rate=1e-3, precision="float32")
 
 
 def main(folder: Path, what: str = "clicks") -> None:
     processes = join_processes(torch.device("cpu"))
-    make = {"clicks": a_trainer, "memory": a_memory_trainer}[what]
+    make = {"clicks": a_trainer, "memory": a_memory_trainer, "prompts": a_prompt_trainer}[what]
     # Fresh weights differ between the processes on purpose: the first one's count.
     trainer = make(folder, OPTIONS, seed=processes.rank, processes=processes)
     gradients: dict[str, torch.Tensor] = {}

@@ -15,6 +15,8 @@ from MemorizingSAM3DLib.engine.networks.attention import (
     dense_decomposed_bias,
     dense_published_bias,
     relative_table,
+    rotary_tables,
+    turned,
 )
 from MemorizingSAM3DLib.engine.networks.config import sam_med3d_config
 from MemorizingSAM3DLib.engine.networks.image_encoder import Attention
@@ -155,6 +157,40 @@ def test_the_published_bias_has_the_quirk_of_the_published_code():
     torch.testing.assert_close(
         dense_published_bias(query, relative, 3), published_bias(query, relative, 3), atol=1e-5, rtol=1e-5
     )
+
+
+def rotary_logits(grid: int, channels: int, query: Tensor, key: Tensor) -> Tensor:
+    """What every token's query gives with every token's key, all queries alike and all keys alike: (grid^3, grid^3)."""
+    cpu = torch.device("cpu")
+    q, k = (turned(x.expand(1, 1, grid**3, channels), rotary_tables(grid, channels, cpu)) for x in (query, key))
+    return (q @ k.transpose(2, 3))[0, 0]
+
+
+@pytest.mark.parametrize(("grid", "channels"), [(3, 12), (4, 32), (2, 6), (3, 20)])
+def test_rotary_attention_depends_on_the_offset_of_two_tokens_alone(grid, channels):
+    generator = torch.Generator().manual_seed(0)
+    query, key = torch.randn(2, channels, generator=generator)
+    logits = rotary_logits(grid, channels, query, key)
+    of_offset: dict[tuple, Tensor] = {}
+    places = list(product(range(grid), repeat=3))
+    for (i, one), (j, other) in product(enumerate(places), repeat=2):
+        offset = tuple(b - a for a, b in zip(one, other, strict=True))
+        torch.testing.assert_close(logits[i, j], of_offset.setdefault(offset, logits[i, j]), atol=1e-5, rtol=1e-5)
+    # Along every axis it does depend on it.
+    still = of_offset[0, 0, 0]
+    torch.testing.assert_close(still, query @ key)
+    assert all((of_offset[offset] - still).abs() > 1e-3 for offset in ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    assert len({round(float(of_offset[offset]), 4) for offset in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0))}) == 4
+
+
+def test_turning_keeps_lengths_and_types_and_the_first_token():
+    tables = rotary_tables(3, 16, torch.device("cpu"))
+    assert all(table.shape == (27, 8) for table in tables)
+    x = torch.randn(2, 3, 27, 16, generator=torch.Generator().manual_seed(1))
+    found = turned(x, tables)
+    torch.testing.assert_close(found.norm(dim=-1), x.norm(dim=-1))
+    assert torch.equal(found[:, :, 0], x[:, :, 0]) and not torch.equal(found, x)
+    assert turned(x.bfloat16(), tables).dtype == torch.bfloat16
 
 
 def padded_attention(layer: Attention, x: Tensor, window: int) -> Tensor:

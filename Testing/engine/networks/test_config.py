@@ -8,22 +8,29 @@ import torch
 from MemorizingSAM3DLib.engine.errors import CheckpointError
 from MemorizingSAM3DLib.engine.networks.config import (
     NetworkConfig,
+    coarse_token_config,
     fastsam3d_config,
+    full_grid_config,
     native_config,
     sam_med3d_config,
+    shipped_config,
     spacing_range_of,
 )
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE, SMALL_SAM_MED3D
+from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_FULL_GRID, SMALL_NATIVE, SMALL_SAM_MED3D
 
 ALL = (
     sam_med3d_config(),
     fastsam3d_config(),
     native_config(),
     native_config(attention="sparse"),
+    coarse_token_config(),
+    full_grid_config(),
+    full_grid_config(attention="sparse"),
     SMALL_SAM_MED3D,
     SMALL_FASTSAM3D,
     SMALL_NATIVE,
+    SMALL_FULL_GRID,
 )
 
 
@@ -49,12 +56,12 @@ def test_a_configuration_survives_json(config):
         ({"relative_position": None}, "relative_position"),
         ({"residual": "none"}, "residual"),
         ({"stem_channels": [16, 32, 10**6]}, "stem_channels"),
-        ({"stem_channels": [16, 32]}, "three stem \\(or none\\) and three upscaling"),
+        ({"stem_channels": [16, 32]}, "three stem steps or none"),
         ({"stem_channels": 16}, "stem_channels = 16"),
         ({"upscale_channels": [64, 32, 0]}, "upscale_channels"),
         ({"upscale_channels": [64] * 20}, "upscale_channels"),
-        ({"upscale_channels": [64, 32]}, "three stem \\(or none\\) and three upscaling"),
-        ({"refine_blocks": []}, "three stem \\(or none\\) and three upscaling"),
+        ({"upscale_channels": [64, 32]}, "three upscalings"),
+        ({"refine_blocks": []}, "three upscalings"),
         ({"refine_blocks": [4, 2, 1000]}, "refine_blocks"),
         ({"patch_size": 8}, "patches of 16"),
         ({"segments": []}, "segments"),
@@ -83,6 +90,40 @@ def test_a_configuration_out_of_range_is_refused_and_the_field_named(changes, me
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"stem_channels": [16]}, "three stem steps or none"),
+        ({"upscale_channels": [64, 32, 16]}, "of 8 and two"),
+        ({"refine_blocks": [1, 1, 1]}, "of 8 and two"),
+        ({"patch_size": 16}, "patches of 16 and three upscalings"),
+        ({"patch_size": 4}, "patches of 16 and three upscalings"),
+        ({"token_blocks": 3}, "at most one a layer of the decoder"),
+        ({"token_blocks": -1}, "token_blocks = -1"),
+        ({"token_mlp_ratio": 99}, "token_mlp_ratio"),
+        ({"width": 60, "heads": 15}, "at least 6 even channels"),
+        ({"width": 63, "heads": 9}, "at least 6 even channels"),
+        ({"relative_position": "published", "attention": "sparse"}, "decomposed or rotary"),
+        ({"window": 14}, "only published relative positions"),
+    ],
+)
+def test_a_configuration_with_logits_on_the_full_grid_that_contradicts_itself_is_refused(changes, message):
+    with pytest.raises(CheckpointError, match=message):
+        NetworkConfig.from_dict({**full_grid_config().to_dict(), **changes})
+
+
+def test_token_blocks_go_with_patches_of_8():
+    with pytest.raises(CheckpointError, match="token blocks go with patches of 8"):
+        NetworkConfig.from_dict({**coarse_token_config().to_dict(), "token_blocks": 1})
+
+
+def test_what_is_trained_when_nothing_is_named_gives_logits_for_every_voxel():
+    assert shipped_config() == full_grid_config() and full_grid_config().full_grid
+    assert (full_grid_config().grid, full_grid_config().output_size) == (8, 64)
+    assert not coarse_token_config().full_grid
+    assert (coarse_token_config().grid, coarse_token_config().output_size) == (4, 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
         ({"stem_channels": [16, 32, 64]}, "no stem"),
         ({"upscale_channels": [96, 48, 24]}, "upscales twice"),
         ({"embedding_channels": 256}, "multiple of 3"),
@@ -94,7 +135,18 @@ def test_a_published_configuration_that_no_published_network_has_is_refused(chan
         NetworkConfig.from_dict({**fastsam3d_config().to_dict(), **changes})
 
 
-@pytest.mark.parametrize("config", (SMALL_SAM_MED3D, SMALL_FASTSAM3D, SMALL_NATIVE, SMALL_NATIVE.with_(image_size=64)))
+@pytest.mark.parametrize(
+    "config",
+    (
+        SMALL_SAM_MED3D,
+        SMALL_FASTSAM3D,
+        SMALL_NATIVE,
+        SMALL_NATIVE.with_(image_size=64),
+        SMALL_FULL_GRID,
+        SMALL_FULL_GRID.with_(relative_position="decomposed"),
+        SMALL_FULL_GRID.with_(attention="sparse", segments=((16, 1), (64, 2))),
+    ),
+)
 @torch.inference_mode()
 def test_what_a_configuration_says_of_its_sizes_is_what_its_network_has(config):
     network = build_network(config)
@@ -108,9 +160,10 @@ def test_only_the_global_blocks_of_the_teacher_have_no_window():
     assert [sam_med3d_config().window_of(block) for block in range(12)] == [14, 14, 0] * 4
 
 
-def test_half_precision_weights_of_the_native_network_take_less_than_a_shipped_file_may():
+@pytest.mark.parametrize("config", (native_config(), shipped_config()), ids=["version 4", "version 5"])
+def test_half_precision_weights_of_the_native_network_take_less_than_a_shipped_file_may(config):
     with torch.device("meta"):
-        parameters = sum(tensor.numel() for tensor in build_network(native_config()).state_dict().values())
+        parameters = sum(tensor.numel() for tensor in build_network(config).state_dict().values())
     assert parameters * 2 <= 32e6  # 16 MB when stored in 8 bits
 
 
