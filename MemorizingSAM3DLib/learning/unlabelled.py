@@ -8,8 +8,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..engine.geometry import Volume
-from ..engine.geometry.image_files import read_image, refuse_unless_scalar_3d
-from ..engine.intensity import guess_modality
 from .cases import FOREGROUND, Case
 from .manifest import DataError
 
@@ -27,9 +25,9 @@ def read_unlabelled(folder: Path) -> list[Case]:
 
 
 def _case(path: Path, name: str) -> Case:
-    image, modality = read_image(path)
-    volume = Volume.from_sitk(sitk.DICOMOrient(refuse_unless_scalar_3d(image), "LPS"), modality)
+    scan = Volume.from_file(path)
+    volume = Volume.from_sitk(sitk.DICOMOrient(scan.to_sitk(), "LPS"), scan.believed_modality)
     voxels = np.ascontiguousarray(volume.array.transpose(2, 1, 0)[::-1, ::-1])  # RAS, as the cases are held
     r, a, s = volume.spacing
-    modality = volume.modality or guess_modality(volume.array) or "MR"
+    modality = volume.modality or "MR"
     return Case(name, "unlabelled", modality, voxels, np.zeros(voxels.shape, np.uint8), (r, a, s), {FOREGROUND: "body"})

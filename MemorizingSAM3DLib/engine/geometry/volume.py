@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -139,9 +140,10 @@ class Volume:
         matrix = np.array(ijk_to_ras, dtype=np.float64)
         _refuse_matrix(matrix)
         matrix.flags.writeable = False
-        volume = object.__new__(Volume)
-        for name, value in (("array", self.array), ("ijk_to_ras", matrix), ("modality", self.modality)):
-            object.__setattr__(volume, name, value)
+        volume = copy.copy(self)
+        for name in ("spacing", "voxel_mm3", "ras_to_ijk_matrix"):  # what was worked out from the other matrix
+            volume.__dict__.pop(name, None)
+        object.__setattr__(volume, "ijk_to_ras", matrix)
         return volume
 
     def to_sitk(self) -> sitk.Image:
