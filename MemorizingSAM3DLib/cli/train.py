@@ -124,9 +124,9 @@ def train(
     options = TrainingOptions(
         steps=steps, batch=batch,
         learning_rate=learning_rate or (_FINE_TUNING_RATE if start else _FRESH_RATE),
-        warm_up=min(200, steps // 10) if warm_up is None else warm_up, ema=average, schedule=schedule,
-        optimizer=optimizer, precision=precision,
-    )  # type: ignore[arg-type]  # fmt: skip
+        warm_up=min(200, steps // 10) if warm_up is None else warm_up, ema=average,
+        schedule=schedule, optimizer=optimizer, precision=precision,  # type: ignore[arg-type]
+    )  # fmt: skip
     with joined_processes(device, threads) as (processes, console), progress_of(console) as progress:
         cases = load_training_cases(data, processes, progress)
         network.to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

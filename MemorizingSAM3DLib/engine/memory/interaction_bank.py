@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import CropGrid
+from ..networks.full_grid import FullGridPromptEncoder
 from ..networks.prompt_encoder import NativePromptEncoder, PromptEncoder
 from .interaction import Interaction, resampled
 from .interaction_config import DEFAULT_CAPACITY, MAXIMAL_CAPACITY
@@ -39,7 +40,7 @@ class InteractionBank:
     """
 
     def __init__(
-        self, attention: MemoryAttention, prompt_encoder: PromptEncoder | NativePromptEncoder,
+        self, attention: MemoryAttention, prompt_encoder: PromptEncoder | NativePromptEncoder | FullGridPromptEncoder,
         size: int = DEFAULT_CAPACITY, half: bool = False,
     ) -> None:  # fmt: skip
         if not 1 <= size <= MAXIMAL_CAPACITY:
