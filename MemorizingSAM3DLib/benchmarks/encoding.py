@@ -31,7 +31,7 @@ _KERNELS = {
     "cudnn": SDPBackend.CUDNN_ATTENTION,
 }
 _SIZES: dict[Size, str] = {
-    "shipped": "Encode: the shipped network, width 384, crops of 64^3",
+    "shipped": "Encode: the shipped network, crops of 64^3",
     "student": "Encode: FastSAM3D's student, width 768",
     "teacher": "Encode: SAM-Med3D's teacher",
 }

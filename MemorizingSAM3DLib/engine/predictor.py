@@ -165,8 +165,15 @@ class Predictor:
 
     @property
     def spacing_range(self) -> tuple[float, float]:
-        """Voxel sizes, mm, that the network was trained on: published ones on 1.5 mm alone."""
-        return spacing_range_of(self.network.config.family, self.crop_size)
+        """Voxel sizes, mm, of crops: those that the network was trained on; published ones know 1.5 mm alone.
+
+        A native network sees no millimetres: of a scan whose voxels are finer (micro-CT, microscopy) or coarser than
+        any that it knows, crops are as fine or as coarse as those.
+        """
+        finest, coarsest = spacing_range_of(self.network.config.family, self.crop_size)
+        if self._volume is None or self.network.config.published:
+            return finest, coarsest
+        return min(finest, min(self._volume.spacing)), max(coarsest, max(self._volume.spacing))
 
     @property
     def crop_size(self) -> int:

@@ -38,7 +38,8 @@ def supervoxel_structure(image: np.ndarray, inside: np.ndarray, rng: np.random.G
     most = min(LARGEST_SHARE * image.size, _MOST_OF_SCAN * np.count_nonzero(inside))
     basins: tuple[np.ndarray, list[list[int]]] | None = None
     for _ in range(_TRIES):
-        place = np.unravel_index(7 * int(rng.choice(len(weights), p=weights / weights.sum())), image.shape)
+        flat = 7 * int(rng.choice(len(weights), p=weights / weights.sum()))
+        place = tuple(int(index) for index in np.unravel_index(flat, image.shape))
         if rng.random() < _GROWN_SHARE:
             found = _grown(smooth if rng.random() < 0.6 else image, place, rng)
         else:
@@ -54,7 +55,7 @@ def supervoxel_structure(image: np.ndarray, inside: np.ndarray, rng: np.random.G
     return None
 
 
-def _grown(image: np.ndarray, place: tuple[np.integer, ...], rng: np.random.Generator) -> np.ndarray:
+def _grown(image: np.ndarray, place: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """The part around a voxel that is as bright, or at least, or at most: vessels, bone, air, fat, cysts."""
     value, tolerance = float(image[place]), float(np.exp(rng.uniform(*np.log((0.06, 0.5)))))
     kind = rng.random()
@@ -71,7 +72,7 @@ def _grown(image: np.ndarray, place: tuple[np.integer, ...], rng: np.random.Gene
     return np.asarray(ndimage.binary_fill_holes(part)) if rng.random() < 0.4 else part
 
 
-def _merged(image: np.ndarray, place: tuple[np.integer, ...], labels: np.ndarray, neighbours: list[list[int]],
+def _merged(image: np.ndarray, place: tuple[int, ...], labels: np.ndarray, neighbours: list[list[int]],
             rng: np.random.Generator) -> np.ndarray:  # fmt: skip
     """The supervoxel around a voxel, and those of its neighbours that are like it."""
     count = len(neighbours)

@@ -35,7 +35,22 @@ def a_manifest(tmp_path):
 
 
 def test_train_writes_a_checkpoint_that_loads(a_manifest, tmp_path):
-    arguments = ("--manifest", a_manifest, "--steps", 1, "--batch", 1, "--workers", 0, "--synthetic", 1)
+    arguments = (
+        "--manifest",
+        a_manifest,
+        "--steps",
+        1,
+        "--batch",
+        1,
+        "--workers",
+        0,
+        "--synthetic",
+        1,
+        "--clicks",
+        1,
+        "--targets",
+        1,
+    )
 
     result = run("train", *arguments, "--out", tmp_path / "run")
 

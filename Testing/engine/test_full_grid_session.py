@@ -13,6 +13,7 @@ from MemorizingSAM3DLib.engine.predictor import Predictor
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.engine.runtime import choose_runtime
 from MemorizingSAM3DLib.engine.session import InteractiveSession
+from Testing.engine.memory.small_memories import a_memory, an_untrained_memory
 from Testing.engine.phantoms import ball, ct_of
 from Testing.engine.small_networks import SMALL_FULL_GRID
 
@@ -28,8 +29,8 @@ def a_network(seed: int = 3) -> NativeSAM3D:
     return network
 
 
-def a_predictor(network: NativeSAM3D | None = None, precision="float32") -> Predictor:
-    predictor = Predictor(network or a_network(), choose_runtime("cpu", precision))
+def a_predictor(network: NativeSAM3D | None = None, precision="float32", memory=None) -> Predictor:
+    predictor = Predictor(network or a_network(), choose_runtime("cpu", precision), interaction_memory=memory)
     predictor.set_volume(SCAN)
     return predictor
 
@@ -97,3 +98,16 @@ def test_a_session_is_clicked_undone_and_redone():
     for click in (FIRST, SECOND):
         fresh.add_click(click)
     assert np.array_equal(fresh.mask, masks[2])
+
+
+def test_past_interactions_are_heard_by_a_memory_that_was_trained_and_change_nothing_else():
+    network = a_network()
+    memories_of = (None, an_untrained_memory(network), a_memory(network))
+    plain, untrained, heard = (a_predictor(network, memory=memory) for memory in memories_of)
+    first = plain.logits(GRID, [FIRST], None)
+    expected = plain.logits(GRID, [FIRST, SECOND], first)
+    for predictor in (untrained, heard):
+        memories = predictor.remember(GRID, FIRST, predictor.logits(GRID, [FIRST], None))
+        found = predictor.logits(GRID, [FIRST, SECOND], first, memories)
+        assert len(memories) == 1 and np.isfinite(found).all()
+        assert np.allclose(found, expected, atol=1e-4) == (predictor is untrained)

@@ -175,7 +175,7 @@ def test_rotary_attention_depends_on_the_offset_of_two_tokens_alone(grid, channe
     places = list(product(range(grid), repeat=3))
     for (i, one), (j, other) in product(enumerate(places), repeat=2):
         offset = tuple(b - a for a, b in zip(one, other, strict=True))
-        torch.testing.assert_close(logits[i, j], of_offset.setdefault(offset, logits[i, j]), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(logits[i, j], of_offset.setdefault(offset, logits[i, j]), atol=1e-4, rtol=1e-4)
     # Along every axis it does depend on it.
     still = of_offset[0, 0, 0]
     torch.testing.assert_close(still, query @ key)

@@ -18,11 +18,16 @@ from MemorizingSAM3DLib.engine.recall.structure_shape import StructureShape
 from MemorizingSAM3DLib.engine.zoom import first_grid
 from Testing.engine.phantoms import ball, ct_of, either
 from Testing.engine.recall.small_recalls import CPU
-from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE, SMALL_SAM_MED3D
+from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_FULL_GRID, SMALL_NATIVE, SMALL_SAM_MED3D
 
-# The native one of two tokens an edge; the published student with its relative positions; the published teacher, whose
-# blocks 0, 1 and 3 have windows with a sink key.
-LAYERS = {"native": (SMALL_NATIVE, 1), "student": (SMALL_FASTSAM3D, 1), "teacher": (SMALL_SAM_MED3D, 1)}
+# The native one of two tokens an edge; the one with logits on the full grid, which has no relative bias; the published
+# student with its relative positions; the published teacher, whose blocks 0, 1 and 3 have windows with a sink key.
+LAYERS = {
+    "native": (SMALL_NATIVE, 1),
+    "full grid": (SMALL_FULL_GRID, 1),
+    "student": (SMALL_FASTSAM3D, 1),
+    "teacher": (SMALL_SAM_MED3D, 1),
+}
 PLACES = [(0.0, 0.0, 0.0), (-8.0, 5.0, 2.0), (9.0, -3.0, 4.0), (3.0, 8.0, -6.0)]
 
 
