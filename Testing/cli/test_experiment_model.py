@@ -4,13 +4,10 @@ import json
 
 import pytest
 
-from Testing.cli.test_train import run
+from Testing.cli.test_train import SMALL, run
 from Testing.learning.small_files import a_manifest
 
-SMALL = ("--set", "image_size=32", "--set", "width=48", "--set", "depth=2", "--set", "heads=2", "--set",
-         "attention_from=1", "--set", "embedding_channels=64", "--set", "decoder_mlp=64", "--set", "decoder_depth=1",
-         "--set", "stem_channels=[8,8,16]", "--set", "upscale_channels=[16,8,8]",
-         "--set", "segments=[[8,1]]")  # fmt: skip
+SEGMENTS = ("--set", "segments=[[8,1]]")
 LEAST = ("--clicks", "1,2", "--steps", 2, "--minimum-ml", 0.1, "--training-workers", 0, "--threads", 1,
          "--device", "cpu", "--batch", 1)  # fmt: skip
 
@@ -18,8 +15,8 @@ LEAST = ("--clicks", "1,2", "--steps", 2, "--minimum-ml", 0.1, "--training-worke
 @pytest.fixture
 def model(tmp_path):
     manifest = a_manifest(tmp_path)
-    return lambda *more: run("experiment", "model", "--manifest", manifest, "--out", tmp_path / "out", *LEAST, *SMALL,
-                             *more)  # fmt: skip
+    given = ("--manifest", manifest, "--out", tmp_path / "out", *LEAST, *SMALL, *SEGMENTS)
+    return lambda *more: run("experiment", "model", *given, *more)
 
 
 def test_arms_that_tables_share_are_trained_once_and_what_is_finished_is_not_done_again(tmp_path, model):
