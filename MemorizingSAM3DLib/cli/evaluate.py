@@ -1,4 +1,4 @@
-"""``memorizing-sam3d evaluate``: how well a model segments by simulated clicks, and the classic tools on the same."""
+"""``memorizing-sam3d evaluate``: how well a model segments by simulated prompts, and the classic tools on the same."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LOOPS = ("same", "own")
 _SHOWN_FAILURES = 5
+_CLICKS = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +36,30 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train or val.")] = "val",
     datasets: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     labels_per_case: Annotated[int | None, typer.Option(min=1, help="At most so many structures a case.")] = None,
-    clicks: Annotated[int, typer.Option(min=1, max=150)] = 10,
+    clicks: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=150, help="Prompts a structure. cvpr25: points, a box is one more.", show_default="10, cvpr25 5"
+        ),
+    ] = None,
+    start: Annotated[
+        str, typer.Option(help="The first prompt: point, box, flat-box, scribble or lasso; points follow.")
+    ] = "point",
+    protocol: Annotated[
+        str, typer.Option(help="Whose rule chooses points: published, or cvpr25, the challenge's of CVPR 2025.")
+    ] = "published",
     seed: Annotated[int, typer.Option(help="For the choice of structures, and for the bootstrap.")] = 0,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
-    baselines: Annotated[bool, typer.Option("--baselines", help="Classic tools on the model's clicks, too.")] = False,
+    never_trained: Annotated[
+        str | None,
+        typer.Option(
+            help="Datasets that the model was never trained on, which get a mean of their own.",
+            show_default="those not in its record",
+        ),
+    ] = None,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Classic tools on the model's prompts, too.")] = False,
     baseline_loop: Annotated[
-        str, typer.Option(help="same: the model's clicks. own: besides, clicks on the tools' own errors.")
+        str, typer.Option(help="same: the model's prompts. own: besides, prompts on the tools' own errors.")
     ] = "same",
     interaction_memory: Annotated[
         str | None,
@@ -86,7 +105,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     include_nc: Annotated[bool, typer.Option(help="Also datasets whose licence is not commercial.")] = True,
 ) -> None:
-    """Click every structure as the published evaluation does and measure Dice and NSD after each click.
+    """Click every structure as the published evaluation does and measure Dice and NSD after each prompt.
 
     Writes results.json (described in Resources/Schemas/evaluation.schema.json), cases.csv, table.md, curves.png and
     curves_by_dataset.png. A case that cannot be evaluated is listed under failures; the command fails (exit code 1)
@@ -101,6 +120,10 @@ def evaluate(
     memorizing-sam3d evaluate --manifest data/manifest.json --clicks 150 --interaction-memory off --out without
 
     memorizing-sam3d evaluate --manifest data/manifest.json --case-memory my_memory --out with_memory
+
+    memorizing-sam3d evaluate --manifest data/manifest.json --start box --clicks 6 --out box_and_five_points
+
+    memorizing-sam3d evaluate --manifest data/manifest.json --protocol cvpr25 --start box --out challenge
     """
     import time
     from dataclasses import asdict
@@ -119,14 +142,16 @@ def evaluate(
     from ..learning.collection import Collection
     from ..learning.curves import draw_curves, require_matplotlib
     from ..learning.evaluation import EvaluationOptions
-    from ..learning.evaluation_run import case_tasks, identity, run_evaluation
+    from ..learning.evaluation_run import FORMAT_VERSION, case_tasks, identity, run_evaluation
     from ..learning.evaluation_workers import Job, ModelSource
     from ..learning.finished_structures import FinishedStructures
     from ..learning.manifest import DataError, select, some_of_each_dataset
     from ..learning.memory_choice import OFF, MemoryChoice
     from ..learning.report import failures_json, write_results
-    from ..learning.summary import summarise
+    from ..learning.summary import Summing, summarise
+    from ..learning.training_record import never_trained_on
 
+    prompts = _prompts(start, protocol, clicks)
     if baseline_loop not in _LOOPS:
         raise typer.BadParameter(f"{baseline_loop} is none of {', '.join(_LOOPS)}.", param_hint="--baseline-loop")
     if baseline_loop == "own" and not baselines:
@@ -139,7 +164,8 @@ def evaluate(
     console = Console(highlight=False)
     collection = Collection.open(manifest)
     chosen = _names(datasets)
-    _refuse_unknown(chosen or [], collection.entries)
+    _refuse_unknown(chosen or [], collection.entries, "--datasets")
+    _refuse_unknown(_names(never_trained) or [], collection.entries, "--never-trained")
     entries = some_of_each_dataset(select(collection.entries, split, chosen, not include_nc), cases, seed)
     if not entries:
         raise DataError(f"No case of {manifest} matches.", "Check --split and --datasets.")
@@ -147,13 +173,14 @@ def evaluate(
     require_matplotlib()
     tools = _baselines() if baselines else ()
     options = EvaluationOptions(
-        clicks=clicks, labels_per_case=labels_per_case, seed=seed, minimum_ml=minimum_ml,
-        own_clicks=baseline_loop == "own", bare=bare,
+        clicks=prompts, labels_per_case=labels_per_case, seed=seed, minimum_ml=minimum_ml,
+        own_clicks=baseline_loop == "own", bare=bare, start=start, protocol=protocol,
     )  # fmt: skip
     source = CaseSource(collection, cache_folder() / "packs")
     memory = MemoryChoice(interaction_memory, not memory_off, bank_size)
     job = Job(ModelSource(model, device, _threads(workers), memory, remembered), source, options, tools)
     checkpoint, predictor, about_memory, about_cases = job.model.load_with_cases()
+    _refuse_unknown_prompts(start, predictor)
     _announce(console, checkpoint, predictor, about_memory)
     tasks = case_tasks(source, entries, options, _names(dice_only) or [])
     same = identity(checkpoint.sha256, predictor, options, tools, about_memory, about_cases)
@@ -170,14 +197,17 @@ def evaluate(
     _report_failures(outcome, console)
     if not outcome.results:
         raise _nothing_evaluated(outcome, minimum_ml)
+    found = sorted({result.dataset for result in outcome.results})
+    untrained = _names(never_trained) if never_trained else never_trained_on(checkpoint.training, found)
+    summing = Summing(prompts, seed, start, protocol, untrained or ())
     document = {
         "format": "memorizing-sam3d-evaluation",
-        "version": 1,
+        "version": FORMAT_VERSION,
         "model": {**_model_facts(checkpoint, model), "interaction_memory": about_memory, "case_memory": about_cases},
         "options": {**asdict(options), "split": split, "datasets": chosen, "dice_only": _names(dice_only) or [],
-                    "include_nc": include_nc, "cases": cases},
+                    "include_nc": include_nc, "cases": cases, "never_trained": untrained},
         "environment": _environment(job, predictor, workers, time.monotonic() - started, outcome.resumed),
-        **summarise(outcome.results, clicks, tools, seed),
+        **summarise(outcome.results, tools, summing),
         "failures": failures_json(outcome.failures),
     }  # fmt: skip
     files = [*write_results(out, document, outcome.results), *draw_curves(document, out)]
@@ -189,13 +219,38 @@ def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
-def _refuse_unknown(datasets: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> None:
+def _prompts(start: str, protocol: str, clicks: int | None) -> int:
+    """How many prompts a structure gets. Raises typer.BadParameter where they do not go together."""
+    from ..learning.challenge import CHALLENGE_CLICKS, CHALLENGE_STARTS, CVPR25, PROTOCOLS
+    from ..learning.first_prompts import BOX, STARTS
+
+    for value, known, option in ((start, STARTS, "--start"), (protocol, PROTOCOLS, "--protocol")):
+        if value not in known:
+            raise typer.BadParameter(f"{value} is none of {', '.join(known)}.", param_hint=option)
+    if protocol != CVPR25:
+        return clicks or _CLICKS
+    if start not in CHALLENGE_STARTS:
+        raise typer.BadParameter(f"cvpr25 starts with {' or '.join(CHALLENGE_STARTS)}.", param_hint="--start")
+    return (clicks or CHALLENGE_CLICKS) + (start == BOX)
+
+
+def _refuse_unknown_prompts(start: str, predictor: Predictor) -> None:
+    from ..engine.errors import PromptError
+    from ..learning.first_prompts import REGIONS
+
+    if start in REGIONS and not predictor.knows_regions:
+        raise PromptError(
+            "This model knows points and scribbles alone.", "Choose --start point or scribble, or another --model."
+        )
+
+
+def _refuse_unknown(datasets: Sequence[str], entries: Sequence[Mapping[str, Any]], option: str) -> None:
     from ..learning.manifest import DataError
 
     known = sorted({entry["dataset"] for entry in entries})
     for name in datasets:
         if name not in known:
-            raise DataError(f"There is no dataset {name} here.", f"Check --datasets. Known: {', '.join(known)}.")
+            raise DataError(f"There is no dataset {name} here.", f"Check {option}. Known: {', '.join(known)}.")
 
 
 def _prepare(folder: Path) -> None:
@@ -288,6 +343,9 @@ def _nothing_evaluated(outcome: Outcome, minimum_ml: float) -> Exception:
 
 
 def _show(console: Console, document: Mapping[str, Any]) -> None:
+    from ..learning.challenge import challenge_table
+    from ..learning.effort import effort_table
+
     shown = list(document["mean"]["dice"])
 
     def line(name: str, means: Mapping[str, Any]) -> None:
@@ -302,6 +360,23 @@ def _show(console: Console, document: Mapping[str, Any]) -> None:
     for name, means in document["datasets"].items():
         line(name, means)
     line("mean over datasets", document["mean"])
+    if document["never_trained"] is not None:
+        line("never trained on", document["never_trained"])
     for key, remark in (("baselines", ""), ("baselines_own_clicks", " (own)")):
         for about in document.get(key, {}).values():
             line(about["title"] + remark, about["mean"])
+    console.print()
+    _show_table(console, *effort_table(document))
+    if "challenge" in document:
+        console.print()
+        _show_table(console, *challenge_table(document))
+
+
+def _show_table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [
+        max(26 if number == 0 else 0, *map(len, column))
+        for number, column in enumerate(zip(header, *rows, strict=True))
+    ]
+    for row in (header, *rows):
+        cells = (f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        console.print("  ".join((f"{row[0]:<{widths[0]}}", *cells)), soft_wrap=True, markup=False)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engine.errors import PromptError
 from ..engine.geometry import Box, Volume, paste_signs
 from ..engine.memory.interaction import Interaction
 from ..engine.predictor import Predictor
-from ..engine.prompts import Click
+from ..engine.prompts import Click, Prompt, Scribble
 from ..engine.zoom import grid_around
 
 
 class BareNetwork:
-    """Hears one click after another; the mask is what the network says of its crop after the last one, and no more.
+    """Hears one prompt after another; the mask is what the network says of its crop after the last one, and no more.
 
     A session holds what was clicked, and changes nothing far from a click: it remembers by itself what a network
     that is given the newest click alone forgets. Here the interaction memory alone can.
@@ -29,19 +30,26 @@ class BareNetwork:
         corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
         places = volume.ijk_to_ras_points(corners)
         self._grid = grid_around(places, predictor.spacing_range, predictor.crop_size)
-        self._clicks: list[Click] = []
+        self._prompts: list[Prompt] = []
         self._logits: np.ndarray | None = None
         self._interactions: tuple[Interaction, ...] = ()
         self._mask = np.zeros(volume.shape, dtype=bool)
 
-    def __call__(self, click: Click) -> np.ndarray:
-        """The mask, (K, J, I) bool, after one more click; one outside the crop changes nothing."""
-        if not self._grid.contains(click.ras):
+    def __call__(self, prompt: Prompt) -> np.ndarray:
+        """The mask, (K, J, I) bool, after one more prompt; one whose middle lies outside the crop changes nothing.
+
+        Raises:
+            PromptError: the network does not know boxes and lassos.
+        """
+        if not isinstance(prompt, Click | Scribble) and not self._predictor.knows_regions:
+            raise PromptError("This network knows points and scribbles alone.", "Choose one of version 5.")
+        if not self._grid.contains(prompt.ras):
             return self._mask
         predictor, grid = self._predictor, self._grid
-        self._clicks.append(click)
-        self._logits = predictor.logits(grid, self._clicks, self._logits, self._interactions)
-        self._interactions = predictor.remember(grid, click, self._logits, self._interactions)
+        self._prompts.append(prompt)
+        self._logits = predictor.logits(grid, self._prompts, self._logits, self._interactions)
+        if isinstance(prompt, Click):
+            self._interactions = predictor.remember(grid, prompt, self._logits, self._interactions)
         box, inside = paste_signs(self._logits, grid, self._volume, refined=True)
         self._mask = np.zeros(self._volume.shape, dtype=bool)
         self._mask[box.slices] = inside

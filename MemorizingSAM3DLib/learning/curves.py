@@ -115,7 +115,7 @@ def _draw_panel(axes: Any, heading: str, key: str, lines: Sequence[_Line], block
     axes.set_ylim(0, 1)
     if count <= _MARKS:  # else matplotlib's own choice
         axes.set_xticks(range(1, count + 1))
-    axes.set_xlabel("clicks")
+    axes.set_xlabel("prompts")
     axes.set_title(heading, fontsize=10)
     axes.grid(alpha=0.25)
     for side in ("top", "right"):

@@ -1,4 +1,4 @@
-"""Evaluation by simulated clicks, through the same session that the user has, and of baselines on the same clicks."""
+"""Evaluation by simulated prompts, through the session that the user has, and of baselines on the same prompts."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ import numpy as np
 from ..engine.errors import EngineError
 from ..engine.geometry import Volume
 from ..engine.predictor import Predictor
-from ..engine.prompts import Click
+from ..engine.prompts import Click, Prompt
 from ..engine.session import InteractiveSession
 from .bare_network import BareNetwork
 from .baselines import Baseline
 from .case_memory_choice import EvaluatedRecall
 from .cases import Case, case_volume
+from .challenge import CVPR25, PUBLISHED, challenge_box, challenge_click
 from .clicks import central_click
+from .first_prompts import BOX, POINT, as_points, first_prompt
 from .metrics import dice
 from .scores import MODEL, OWN_CLICKS, SAME_CLICKS, ClickScore, Failure, Run, StructureResult
 from .surface_dice import TOLERANCE_MM, SurfaceDice
 
 SMALLEST_ML = 1.0
 
-# A contender: takes one more click and gives its mask, (K, J, I) bool.
-Tool = Callable[[Click], np.ndarray]
+# A contender: takes one more prompt and gives its mask, (K, J, I) bool.
+Tool = Callable[[Prompt], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,13 @@ class EvaluationOptions:
     """What is measured.
 
     Attributes:
-        clicks: a structure. labels_per_case: at most so many structures a case, drawn with ``seed``; None: all.
+        clicks: prompts a structure, the first one included.
+        labels_per_case: at most so many structures a case, drawn with ``seed``; None: all.
         minimum_ml: smaller structures are left out. tolerance_mm: of the NSD.
-        own_clicks: baselines also get clicks on their own errors, in a second run.
+        own_clicks: baselines also get prompts on their own errors, in a second run.
         bare: the network alone, on a crop around the structure (:class:`.bare_network.BareNetwork`); not the session.
+        start: the kind of each structure's first prompt, of :data:`.first_prompts.STARTS`; all later ones are points.
+        protocol: whose rule chooses points, of :data:`.challenge.PROTOCOLS`.
     """
 
     clicks: int = 10
@@ -47,6 +52,8 @@ class EvaluationOptions:
     tolerance_mm: float = TOLERANCE_MM
     own_clicks: bool = False
     bare: bool = False
+    start: str = POINT
+    protocol: str = PUBLISHED
 
 
 def evaluated_labels(case: Case, number: int, options: EvaluationOptions) -> list[int]:
@@ -88,7 +95,7 @@ def evaluate_case(predictor: Predictor, case: Case, labels: Collection[int], opt
 
 def evaluate_structure(predictor: Predictor, volume: Volume, case: Case, label: int, options: EvaluationOptions,
                        baselines: Sequence[Baseline] = (), millimetres: bool = True) -> StructureResult:  # fmt: skip
-    """Clicks a structure with the model, then gives the baselines exactly the clicks that the model's run made.
+    """Prompts the model for a structure, then gives the baselines exactly the prompts that the model's run made.
 
     Args:
         volume: of the case.
@@ -97,68 +104,88 @@ def evaluate_structure(predictor: Predictor, volume: Volume, case: Case, label: 
     truth = np.ascontiguousarray((case.labels == label).transpose(2, 1, 0))
     k, j, i = volume.spacing[::-1]
     surface = SurfaceDice(truth, (k, j, i), options.tolerance_mm) if millimetres else None
-    user = SimulatedUser(volume, truth, surface, options.clicks)
+    user = SimulatedUser(volume, truth, surface, options)
     if isinstance(predictor.case_recall, EvaluatedRecall):
         predictor.case_recall.clicked(case.structures[label])
     model = BareNetwork(predictor, volume, truth) if options.bare else tool_of_session(predictor, volume)
-    runs = [user.correct(MODEL, SAME_CLICKS, model)]
-    clicks = [Click(score.ras, bool(score.positive)) for score in runs[0].scores if score.ras is not None]
-    runs += [user.repeat(baseline.name, tool_of(baseline, volume), clicks) for baseline in baselines]
+    run, prompts = user.correct(MODEL, SAME_CLICKS, model)
+    runs = [run, *(user.repeat(baseline.name, tool_of(baseline, volume), prompts) for baseline in baselines)]
     if options.own_clicks:
-        runs += [user.correct(baseline.name, OWN_CLICKS, tool_of(baseline, volume)) for baseline in baselines]
+        runs += [user.correct(baseline.name, OWN_CLICKS, tool_of(baseline, volume))[0] for baseline in baselines]
     ml = float(np.count_nonzero(truth)) * volume.voxel_mm3 / 1000
-    return StructureResult(case.name, case.dataset, label, case.structures[label], ml, tuple(runs))
+    return StructureResult(case.name, case.dataset, case.modality, label, case.structures[label], ml, tuple(runs))
 
 
 class SimulatedUser:
-    """Clicks by the published rule and scores what comes of it.
+    """Prompts by the rule of a protocol and scores what comes of it.
 
     Args:
-        truth: (K, J, I) bool. surface: its NSD; None: not measured. clicks: that a run has.
+        truth: (K, J, I) bool, not empty. surface: its NSD; None: not measured. options: how to begin, by whose rule to
+            go on, and how often.
     """
 
-    def __init__(self, volume: Volume, truth: np.ndarray, surface: SurfaceDice | None, clicks: int) -> None:
-        self._volume, self._truth, self._surface, self._clicks = volume, truth, surface, clicks
+    def __init__(self, volume: Volume, truth: np.ndarray, surface: SurfaceDice | None,
+                 options: EvaluationOptions) -> None:  # fmt: skip
+        self._volume, self._truth, self._surface, self._options = volume, truth, surface, options
 
-    def correct(self, contender: str, clicks_from: str, tool: Tool) -> Run:
-        """Each click at the voxel farthest inside the larger error region of the contender's own last mask."""
+    def correct(self, contender: str, clicks_from: str, tool: Tool) -> tuple[Run, list[Prompt]]:
+        """Each point in the middle of the contender's own last errors. Gives the run and the prompts that it made."""
+        made: list[Prompt] = []
 
-        def next_click(mask: np.ndarray, _number: int) -> Click | None:
-            found = central_click(mask, self._truth, self._volume.spacing[::-1])
-            if found is None:
-                return None
-            r, a, s = self._volume.ijk_to_ras_points(found.voxel[::-1]).tolist()
-            return Click((r, a, s), found.positive)
+        def next_prompt(mask: np.ndarray, number: int) -> Prompt | None:
+            prompt = self._first() if number == 0 else self._next(mask)
+            if prompt is not None:
+                made.append(prompt)
+            return prompt
 
-        return self._run(contender, clicks_from, tool, next_click)
+        return self._run(contender, clicks_from, tool, next_prompt), made
 
-    def repeat(self, contender: str, tool: Tool, clicks: Sequence[Click]) -> Run:
-        """A given sequence of clicks, whatever the contender makes of them."""
+    def repeat(self, contender: str, tool: Tool, prompts: Sequence[Prompt]) -> Run:
+        """A given sequence of prompts, whatever the contender makes of them."""
         return self._run(
-            contender, SAME_CLICKS, tool, lambda _mask, number: clicks[number] if number < len(clicks) else None
+            contender, SAME_CLICKS, tool, lambda _mask, number: prompts[number] if number < len(prompts) else None
         )
 
+    def _first(self) -> Prompt | None:
+        start, protocol = self._options.start, self._options.protocol
+        if start == POINT:
+            return self._next(np.zeros_like(self._truth))
+        if start == BOX and protocol == CVPR25:
+            return challenge_box(self._volume, self._truth)
+        return first_prompt(start, self._volume, self._truth)
+
+    def _next(self, mask: np.ndarray) -> Click | None:
+        if self._options.protocol == CVPR25:
+            found = challenge_click(mask, self._truth)
+        else:
+            found = central_click(mask, self._truth, self._volume.spacing[::-1])
+        if found is None:
+            return None
+        r, a, s = self._volume.ijk_to_ras_points(found.voxel[::-1]).tolist()
+        return Click((r, a, s), found.positive)
+
     def _run(self, contender: str, clicks_from: str, tool: Tool,
-             next_click: Callable[[np.ndarray, int], Click | None]) -> Run:  # fmt: skip
+             next_prompt: Callable[[np.ndarray, int], Prompt | None]) -> Run:  # fmt: skip
         mask = np.zeros_like(self._truth)
         dice_now, nsd_now = self._measured(mask)
         scores: list[ClickScore] = []
         failure: str | None = None
-        for number in range(self._clicks):
-            click = next_click(mask, number) if failure is None else None
-            if click is None:
-                scores.append(ClickScore(None, None, dice_now, nsd_now, None))
+        for number in range(self._options.clicks):
+            prompt = next_prompt(mask, number) if failure is None else None
+            if prompt is None:
+                scores.append(ClickScore(None, None, None, dice_now, nsd_now, None))
                 continue
+            kind = self._options.start if number == 0 else POINT
+            milliseconds = None
             start = time.perf_counter()
             try:
-                mask = tool(click)
+                mask = tool(prompt)
             except Exception as error:  # a contender that fails keeps its last mask, and is scored by it
                 failure = failure_message(error)
-                scores.append(ClickScore(click.ras, click.positive, dice_now, nsd_now, None))
-                continue
-            milliseconds = (time.perf_counter() - start) * 1000
-            dice_now, nsd_now = self._measured(mask)
-            scores.append(ClickScore(click.ras, click.positive, dice_now, nsd_now, milliseconds))
+            else:
+                milliseconds = (time.perf_counter() - start) * 1000
+                dice_now, nsd_now = self._measured(mask)
+            scores.append(ClickScore(kind, prompt.ras, prompt.positive, dice_now, nsd_now, milliseconds))
         return Run(contender, clicks_from, tuple(scores), failure)
 
     def _measured(self, mask: np.ndarray) -> tuple[float, float | None]:
@@ -170,19 +197,19 @@ def tool_of_session(predictor: Predictor, volume: Volume) -> Tool:
     session = InteractiveSession(predictor)
     session.set_image(volume)  # a crop that an earlier structure needed stays encoded, as for a user
 
-    def tool(click: Click) -> np.ndarray:
-        session.add_click(click)
+    def tool(prompt: Prompt) -> np.ndarray:
+        session.add_prompt(prompt)
         return session.mask
 
     return tool
 
 
 def tool_of(baseline: Baseline, volume: Volume) -> Tool:
-    """A baseline that hears one click after another."""
+    """A baseline that hears one prompt after another: scribbles as their points, boxes and lassos as their centres."""
     clicks: list[Click] = []
 
-    def tool(click: Click) -> np.ndarray:
-        clicks.append(click)
+    def tool(prompt: Prompt) -> np.ndarray:
+        clicks.extend(as_points(prompt))
         return baseline.segment(volume, clicks)
 
     return tool

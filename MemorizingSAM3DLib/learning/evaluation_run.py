@@ -16,7 +16,7 @@ from .finished_structures import FinishedStructures
 from .manifest import Entry
 from .scores import Failure, StructureResult
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Datasets whose voxel size is not known; a manifest says so of any other one by "nominal_spacing": true.
 NOMINAL_SPACING = ("acdc",)
 

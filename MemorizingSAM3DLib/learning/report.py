@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.errors import OutputError
+from .challenge import CVPR25, challenge_table
+from .effort import effort_table
+from .first_prompts import POINT
 from .scores import Failure, StructureResult
 
 RESULTS, CASES, TABLE = "results.json", "cases.csv", "table.md"
 COLUMNS = (
-    "case", "dataset", "label", "structure", "ml", "contender", "clicks_from", "click", "positive", "r", "a", "s",
-    "dice", "nsd", "milliseconds", "failure",
+    "case", "dataset", "modality", "label", "structure", "ml", "contender", "clicks_from", "click", "kind", "positive",
+    "r", "a", "s", "dice", "nsd", "milliseconds", "failure",
 )  # fmt: skip
 _PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "monai", "scikit-image", "slicer-core", "vtk", "matplotlib")
 
@@ -77,15 +80,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def cases_csv(results: Sequence[StructureResult]) -> str:
-    """One line for each case, structure, contender and click.
+    """One line for each case, structure, contender and prompt.
 
-    ``r``, ``a``, ``s`` are mm from the scan's left, back, lower corner; empty where no click was needed any more.
+    ``r``, ``a``, ``s`` are mm from the scan's left, back, lower corner, of what is drawn its middle; empty where no
+    prompt was needed any more.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for result in results:
-        about = (result.case, result.dataset, result.label, result.name, f"{result.millilitres:.2f}")
+        about = (result.case, result.dataset, result.modality, result.label, result.name, f"{result.millilitres:.2f}")
         for run in result.runs:
             for number, score in enumerate(run.scores, 1):
                 place = ("", "", "") if score.ras is None else tuple(f"{x:.2f}" for x in score.ras)
@@ -93,7 +97,9 @@ def cases_csv(results: Sequence[StructureResult]) -> str:
                 nsd = "" if score.nsd is None else f"{score.nsd:.4f}"
                 time = "" if score.milliseconds is None else f"{score.milliseconds:.1f}"
                 scores = (f"{score.dice:.4f}", nsd, time, run.failure or "")
-                writer.writerow((*about, run.contender, run.clicks_from, number, sign, *place, *scores))
+                writer.writerow(
+                    (*about, run.contender, run.clicks_from, number, score.kind or "", sign, *place, *scores)
+                )
     return text.getvalue()
 
 
@@ -116,15 +122,34 @@ def markdown_table(document: Mapping[str, Any]) -> str:
         *_table(
             ["dataset", "structures", *(f"Dice after {n}" for n in clicks), f"NSD after {clicks[-1]}",
              *(["best baseline"] if "baselines" in document else [])],
-            [_dataset_row(name, document, clicks) for name in document["datasets"]],
+            [_dataset_row(name, document["datasets"][name], document, clicks) for name in document["datasets"]]
+            + _overall_rows(document, clicks),
         ),
         "",
-        "Last Dice after so many clicks, with its 95 % interval (bootstrap over cases). Clicks by the published rule, "
-        "on the model's errors; the other tools get the same clicks"
-        + (", and in the lines so marked clicks on their own errors." if "baselines_own_clicks" in document else "."),
+        *_table(*effort_table(document)),
+        "",
+        *([*_table(*challenge_table(document)), ""] if "challenge" in document else []),
+        f"Last Dice after so many prompts, with its 95 % interval (bootstrap over cases). {_how_prompted(document)} "
+        "The other tools get the same prompts, what is drawn as points"
+        + (", and in the lines so marked prompts on their own errors." if "baselines_own_clicks" in document else "."),
+        "lost: share of the prompts after the first that lost so much Dice. prompts to: mean over the structures that "
+        "reach that Dice, in brackets the share that never does.",
         "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _how_prompted(document: Mapping[str, Any]) -> str:
+    options = document["options"]
+    rule = "the CVPR 2025 challenge's" if options["protocol"] == CVPR25 else "the published"
+    first = "" if options["start"] == POINT else f"The first prompt is a {options['start']}. "
+    return f"{first}Points by {rule} rule, on the model's errors."
+
+
+def _overall_rows(document: Mapping[str, Any], clicks: Sequence[str]) -> list[list[str]]:
+    """The means over datasets, and over those that the model was never trained on."""
+    names = {"**mean over datasets**": "mean", "**never trained on**": "never_trained"}
+    return [_dataset_row(title, document[key], document, clicks, key) for title, key in names.items() if document[key]]
 
 
 def counted(number: int, noun: str) -> str:
@@ -150,13 +175,16 @@ def _contender_row(title: str, means: Mapping[str, Any], clicks: Sequence[str]) 
             "" if later is None else f"{later:.0f}"]  # fmt: skip
 
 
-def _dataset_row(name: str, document: Mapping[str, Any], clicks: Sequence[str]) -> list[str]:
-    means = document["datasets"][name]
+def _dataset_row(name: str, means: Mapping[str, Any], document: Mapping[str, Any], clicks: Sequence[str],
+                 key: str | None = None) -> list[str]:  # fmt: skip
+    """A row of the model's means, with the best baseline's; ``key``: of means that are no dataset's."""
     row = [name, str(means["labels"]), *(f"{means['dice'][n]:.3f}" for n in clicks)]
     row.append("" if means["nsd"] is None else f"{means['nsd'][clicks[-1]]:.3f}")
     if "baselines" in document:
         compared = "5" if "5" in clicks else clicks[-1]
-        scores = {about["title"]: about["datasets"][name]["dice"][compared] for about in document["baselines"].values()}
+        tools = document["baselines"].values()
+        blocks = {about["title"]: about[key] if key else about["datasets"][name] for about in tools}
+        scores = {title: block["dice"][compared] for title, block in blocks.items()}
         best = max(scores, key=lambda title: scores[title])
         row.append(f"{scores[best]:.3f} after {compared} ({best})")
     return row

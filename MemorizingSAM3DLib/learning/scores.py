@@ -1,4 +1,4 @@
-"""What an evaluation measures: scores after each click, of each contender, on each structure."""
+"""What an evaluation measures: scores after each prompt, of each contender, on each structure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ SAME_CLICKS, OWN_CLICKS = "model", "own"
 
 @dataclass(frozen=True)
 class ClickScore:
-    """After one click.
+    """After one prompt.
 
     Attributes:
-        ras: where it was, mm, in the frame whose origin is the scan's corner; None: nothing was wrong any more (or
-            the contender had failed before), no click was made and the scores are those of before.
+        kind: point, box, flat-box, scribble or lasso; None: nothing was wrong any more (or the contender had failed
+            before), no prompt was made and the scores are those of before.
+        ras: where it was, mm, in the frame whose origin is the scan's corner; the middle of what is no point.
         positive: its sign. dice: of the mask. nsd: of the mask, None where millimetres are not real.
-        milliseconds: that the contender took for it, the mask on the scan's grid included.
+        milliseconds: that the contender took for it, the mask on the scan's grid included; None: it failed, or none was
+            made.
     """
 
+    kind: str | None
     ras: tuple[float, float, float] | None
     positive: bool | None
     dice: float
@@ -35,8 +38,8 @@ class Run:
     Attributes:
         contender: ``model`` or the name of a baseline.
         clicks_from: whose errors the clicks correct: the ``model``'s, or the contender's ``own``.
-        scores: after each click, always as many as clicks were asked for.
-        failure: the message, when a click failed; the mask of before then counts for it and for all later ones.
+        scores: after each prompt, always as many as were asked for.
+        failure: the message, when a prompt failed; the mask of before then counts for it and for all later ones.
     """
 
     contender: str
@@ -46,12 +49,12 @@ class Run:
 
     @property
     def dice(self) -> list[float]:
-        """After each click."""
+        """After each prompt."""
         return [score.dice for score in self.scores]
 
     @property
     def nsd(self) -> list[float] | None:
-        """After each click; None where millimetres are not real."""
+        """After each prompt; None where millimetres are not real."""
         values = [score.nsd for score in self.scores if score.nsd is not None]
         return values if len(values) == len(self.scores) else None
 
@@ -61,11 +64,12 @@ class StructureResult:
     """One structure of one case, with every contender's run; the model's comes first.
 
     Attributes:
-        label: its value in the label map. name: the structure's.
+        modality: of the scan, such as CT. label: its value in the label map. name: the structure's.
     """
 
     case: str
     dataset: str
+    modality: str
     label: int
     name: str
     millilitres: float

@@ -3,54 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .baselines import Baseline
-from .bootstrap import LEVEL, REPLICATES, CaseBootstrap, Estimate
+from .bootstrap import CaseBootstrap, Estimate
+from .challenge import CVPR25, PUBLISHED, summarise_challenge
+from .effort import monotony, prompts_to_targets
+from .evaluation_rules import RULES
+from .first_prompts import BOX, POINT
 from .metrics import area_under_clicks
 from .scores import MODEL, OWN_CLICKS, SAME_CLICKS, Run, StructureResult
 
 REPORTED_CLICKS = (1, 3, 5, 10, 20, 50, 100, 150)
+_FIVE_MORE = 6  # what was drawn and five points, where the first prompt is no point
 _DIGITS = 4
 
-RULES = {
-    "clicks": "Each click at the voxel farthest inside the larger of the two error regions, missed or false, of the "
-    "model's last mask (distance transform in mm, the scan's border counts as outside): the published evaluation's "
-    "rule. Where nothing is wrong any more, the scores stay.",
-    "baselines": "Each baseline gets exactly the clicks that the model's run made, one after another.",
-    "baselines_own_clicks": "Each baseline gets clicks by the same rule on its own errors; the first one is the same.",
-    "dice": "Of the mask after n clicks. dice_max, nsd_max: the best of the first n, which published figures are.",
-    "nsd": "Share of both surfaces within the tolerance of the other one (surface elements weighted by area); null "
-    "where voxel sizes are nominal. mean.nsd covers the datasets that have it.",
-    "auc": "Area under the score against clicks 1 to n (trapezoids), divided by n - 1.",
-    "mean": "Over datasets, each the mean over its structures. all_labels: over all structures.",
-    "interval": f"{LEVEL:.0%} percentile interval of {REPLICATES} bootstrap replicates that resample the cases of each "
-    "dataset; a dataset of one case has an interval without width.",
-    "ahead": "The model's mean minus the baseline's on the same structures, with the paired interval.",
-    "failures": "A contender that fails at a click keeps its last mask, and is scored by it, from there on; cases and "
-    "structures that could not be evaluated at all are in no mean.",
-}
-
-# Which structures count, and how their figures become one mean.
 _Mean = Callable[[np.ndarray, np.ndarray], Estimate]
 
 
-def summarise(results: Sequence[StructureResult], clicks: int, baselines: Sequence[Baseline],
-              seed: int) -> dict[str, Any]:  # fmt: skip
+@dataclass(frozen=True)
+class Summing:
+    """What is to be summed up.
+
+    Attributes:
+        clicks: prompts of every run. seed: of the bootstrap. start, protocol: as in the evaluation's options.
+        never_trained: datasets that the model was never trained on; those that are not in the results do not matter.
+    """
+
+    clicks: int
+    seed: int = 0
+    start: str = POINT
+    protocol: str = PUBLISHED
+    never_trained: Sequence[str] = ()
+
+    @property
+    def shown(self) -> list[int]:
+        """Numbers of prompts after which scores are told."""
+        also = () if self.start == POINT else (_FIVE_MORE,)
+        return [n for n in sorted({*REPORTED_CLICKS, *also}) if n <= self.clicks]
+
+    @property
+    def challenge_points(self) -> int | None:
+        """How many points the challenge's figures are about; None: another protocol."""
+        return None if self.protocol != CVPR25 else self.clicks - (self.start == BOX)
+
+
+def summarise(results: Sequence[StructureResult], baselines: Sequence[Baseline], how: Summing) -> dict[str, Any]:
     """Means over labels, datasets and all of the model and of each baseline.
 
     Args:
-        results: at least one. clicks: of every run. seed: of the bootstrap.
+        results: at least one.
     """
-    bootstrap = CaseBootstrap([r.dataset for r in results], [r.case for r in results], seed=seed)
-    model = _Contender(results, MODEL, SAME_CLICKS, clicks, bootstrap)
+    bootstrap = CaseBootstrap([r.dataset for r in results], [r.case for r in results], seed=how.seed)
+    model = _Contender(results, MODEL, SAME_CLICKS, how, bootstrap)
     summary: dict[str, Any] = {"rules": RULES, **model.means(), "labels": model.means_of_labels()}
     for key, clicks_from in (("baselines", SAME_CLICKS), ("baselines_own_clicks", OWN_CLICKS)):
         tools = [tool for tool in baselines if _took_part(results, tool.name, clicks_from)]
         if tools:
-            contenders = {tool.name: _Contender(results, tool.name, clicks_from, clicks, bootstrap) for tool in tools}
+            contenders = {tool.name: _Contender(results, tool.name, clicks_from, how, bootstrap) for tool in tools}
             summary[key] = {
                 tool.name: {
                     "title": tool.title,
@@ -68,14 +81,14 @@ def _took_part(results: Sequence[StructureResult], contender: str, clicks_from: 
 
 
 class _Contender:
-    """One contender's figures: a row a structure, a column a click."""
+    """One contender's figures: a row a structure, a column a prompt."""
 
-    def __init__(self, results: Sequence[StructureResult], contender: str, clicks_from: str, clicks: int,
+    def __init__(self, results: Sequence[StructureResult], contender: str, clicks_from: str, how: Summing,
                  bootstrap: CaseBootstrap) -> None:  # fmt: skip
-        self._results, self._bootstrap = results, bootstrap
-        self._shown = [n for n in REPORTED_CLICKS if n <= clicks]
+        self._results, self._bootstrap, self._how = results, bootstrap, how
+        self._shown = how.shown
         self._runs = [result.run(contender, clicks_from) for result in results]
-        blank = [np.nan] * clicks
+        blank = [np.nan] * how.clicks
         self.figures = {
             "dice": np.array([run.dice for run in self._runs]),
             "nsd": np.array([run.nsd or blank for run in self._runs]),
@@ -83,15 +96,16 @@ class _Contender:
         self._datasets = np.array([result.dataset for result in results])
 
     def means(self) -> dict[str, Any]:
-        """Over datasets, of each dataset, over all structures."""
+        """Over datasets, over those never trained on, of each dataset, over all structures; the challenge's figures."""
         everything = np.ones(len(self._results), dtype=bool)
+        never_trained = np.isin(self._datasets, self._how.never_trained)
+        points = self._how.challenge_points
         return {
-            "mean": self._block(everything, self._bootstrap.over_datasets),
-            "datasets": {
-                name: self._block(self._datasets == name, self._bootstrap.over_structures)
-                for name in self._bootstrap.names
-            },
-            "all_labels": self._block(everything, self._bootstrap.over_structures),
+            "mean": self._block(everything, over_datasets=True),
+            "never_trained": self._block(never_trained, over_datasets=True) if never_trained.any() else None,
+            "datasets": {name: self._block(self._datasets == name) for name in self._bootstrap.names},
+            "all_labels": self._block(everything),
+            **({} if points is None else {"challenge": summarise_challenge(self._results, self._runs, points)}),
         }
 
     def means_of_labels(self) -> dict[str, dict[str, Any]]:
@@ -99,7 +113,7 @@ class _Contender:
         names = np.array([result.name for result in self._results])
         return {
             dataset: {
-                name: self._block((self._datasets == dataset) & (names == name), self._bootstrap.over_structures)
+                name: self._block((self._datasets == dataset) & (names == name))
                 for name in sorted(set(names[self._datasets == dataset].tolist()))
             }
             for dataset in self._bootstrap.names
@@ -125,9 +139,13 @@ class _Contender:
             }
         return ahead
 
-    def _block(self, rows: np.ndarray, mean: _Mean) -> dict[str, Any]:
+    def _block(self, rows: np.ndarray, over_datasets: bool = False) -> dict[str, Any]:
+        mean = self._bootstrap.over_datasets if over_datasets else self._bootstrap.over_structures
         results = [result for result, chosen in zip(self._results, rows, strict=True) if chosen]
-        runs = [run for run, chosen in zip(self._runs, rows, strict=True) if chosen]
+        runs = self._runs_of(rows)
+        groups = [runs]
+        if over_datasets:
+            groups = [self._runs_of(rows & (self._datasets == name)) for name in sorted(set(self._datasets[rows]))]
         block: dict[str, Any] = {
             "labels": len(results),
             "cases": len({result.case for result in results}),
@@ -142,7 +160,10 @@ class _Contender:
                 block["auc"][key] = block["curve"][key] = None
                 continue
             self._add_scores(block, key, values, measured, mean)
-        return block | _times(runs)
+        return block | {"monotony": monotony(groups), "prompts_to": prompts_to_targets(groups)} | _times(runs)
+
+    def _runs_of(self, rows: np.ndarray) -> list[Run]:
+        return [run for run, chosen in zip(self._runs, rows, strict=True) if chosen]
 
     def _add_scores(self, block: dict[str, Any], key: str, values: np.ndarray, rows: np.ndarray, mean: _Mean) -> None:
         last = mean(values, rows)

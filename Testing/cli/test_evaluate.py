@@ -12,11 +12,13 @@ import torch
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import load
+from MemorizingSAM3DLib.engine.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.memory.case_memory import CaseMemory
 from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig
 from MemorizingSAM3DLib.engine.memory.interaction_weights import InteractionMemory, save_interaction_memory
 from MemorizingSAM3DLib.engine.memory.memory_attention import MemoryAttention
+from MemorizingSAM3DLib.engine.networks.config import full_grid_config
+from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.engine.resources import resource_path
 from Testing.cli.test_segment import a_model  # noqa: F401
 from Testing.learning.small_evaluations import manifest_of, two_blocks
@@ -204,6 +206,11 @@ def test_workers_give_the_same_scores(arguments, tmp_path):
         (("--baselines", "--baseline-loop", "some"), 2, "same, own"),
         (("--baseline-loop", "own"), 2, "needs --baselines"),
         (("--clicks", 0), 2, "--clicks"),
+        (("--start", "circle"), 2, "flat-box"),
+        (("--start", "box"), 1, "points and scribbles alone"),
+        (("--protocol", "cvpr24"), 2, "cvpr25"),
+        (("--protocol", "cvpr25", "--start", "lasso"), 2, "point or box"),
+        (("--never-trained", "made,nowhere"), 1, "--never-trained"),
         (("--device", "cuda:99"), 1, "CPU"),
     ],
 )
@@ -257,6 +264,74 @@ def a_memory(a_model, tmp_path) -> Path:  # noqa: F811
     memory = InteractionMemory(attention, prompts, decoder)
     save_interaction_memory(tmp_path / "memory.safetensors", memory, network, "float32")
     return tmp_path / "memory.safetensors"
+
+
+@pytest.fixture
+def a_model_with_boxes(tmp_path) -> Path:
+    """Of version 5, with random weights; its record names one of the two datasets."""
+    torch.manual_seed(5)
+    config = full_grid_config(
+        image_size=32, width=24, heads=2, depth=2, attention_from=1, embedding_channels=24, decoder_heads=2,
+        decoder_mlp=32, stem_channels=(8, 8, 8), upscale_channels=(8, 8), refine_blocks=(1, 1), token_blocks=1,
+    )  # fmt: skip
+    path = tmp_path / "boxes.safetensors"
+    save_native(build_network(config), path, {"steps": 0, "datasets": ["made"]})
+    return path
+
+
+def test_a_box_and_points_after_it_are_scored_as_prompts(arguments, a_model_with_boxes, tmp_path):
+    result = run(*arguments, "--model", a_model_with_boxes, "--start", "box", "--clicks", 6, "--labels-per-case", 1)
+    assert result.exit_code == 0, result.output
+    results = results_of(tmp_path / "out")
+    assert list(results["mean"]["dice"]) == ["1", "3", "5", "6"]
+    assert results["options"]["start"] == "box"
+    assert [line["kind"] for line in lines_of(tmp_path / "out")][:2] == ["box", "point"]
+    assert {line["modality"] for line in lines_of(tmp_path / "out")} == {"CT"}
+
+
+@pytest.mark.parametrize(("start", "prompts"), [("box", 6), ("point", 5)])
+def test_the_challenges_protocol_has_five_points_and_figures_of_its_own(
+    arguments, a_model_with_boxes, tmp_path, start, prompts
+):
+    plain = [word for word in arguments if word not in ("--clicks", 3)]
+    result = run(*plain, "--model", a_model_with_boxes, "--protocol", "cvpr25", "--start", start)
+    assert result.exit_code == 0, result.output
+    results = results_of(tmp_path / "out")
+    assert results["options"]["clicks"] == prompts
+    assert results["challenge"]["clicks"] == 5
+    assert set(results["challenge"]["datasets"]) == {"made", "acdc"} and set(results["challenge"]["modalities"]) == {
+        "CT"
+    }
+    assert results["challenge"]["datasets"]["acdc"]["nsd_auc"] is None
+    assert "DSC_AUC" in result.output and "DSC_AUC" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+
+
+def test_what_the_model_was_never_trained_on_is_read_from_its_record_or_told(arguments, a_model_with_boxes, tmp_path):
+    with_record = (*arguments, "--model", a_model_with_boxes, "--labels-per-case", 1)
+    result = run(*with_record)
+    assert "never trained on" in result.output
+    results = results_of(tmp_path / "out")
+    assert results["options"]["never_trained"] == ["acdc"]
+    assert results["never_trained"]["dice"] == results["datasets"]["acdc"]["dice"]
+
+    run(*with_record, "--never-trained", "made,acdc")
+    told = results_of(tmp_path / "out")
+    assert told["environment"]["resumed"] == 2  # nothing is computed again
+    assert told["never_trained"]["dice"] == told["mean"]["dice"]
+
+
+def test_of_a_model_without_a_record_nothing_is_known_of_its_training(arguments, tmp_path):
+    result = run(*arguments, "--labels-per-case", 1)
+    results = results_of(tmp_path / "out")
+    assert results["options"]["never_trained"] is None and results["never_trained"] is None
+    assert "never trained on" not in result.output
+    assert "lost > 0.01" in result.output and "prompts to 0.80 (never)" in result.output
+
+
+def test_another_first_prompt_or_protocol_replaces_the_results(arguments):
+    run(*arguments, "--labels-per-case", 1)
+    assert "is replaced" in run(*arguments, "--labels-per-case", 1, "--start", "scribble").output
+    assert "is replaced" in run(*arguments, "--labels-per-case", 1, "--protocol", "cvpr25").output
 
 
 def test_an_interaction_memory_is_heard_over_many_clicks_or_its_decoder_alone(arguments, a_memory, tmp_path):

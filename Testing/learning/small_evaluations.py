@@ -45,14 +45,14 @@ def manifest_of(folder: Path, names: Sequence[str] = ("made/one", "other/two")) 
 
 def a_run(contender: str, clicks_from: str, *dice: float, nsd: bool = True, failure: str | None = None) -> Run:
     scores = tuple(
-        ClickScore((1.0, 2.0, 3.0), number == 0, value, value / 2 if nsd else None, 10.0 * (number + 1))
+        ClickScore("point", (1.0, 2.0, 3.0), number == 0, value, value / 2 if nsd else None, 10.0 * (number + 1))
         for number, value in enumerate(dice)
     )
     return Run(contender, clicks_from, scores, failure)
 
 
-def a_result(dataset: str, case: str, *runs: Run, label: int = 1) -> StructureResult:
-    return StructureResult(f"{dataset}/{case}", dataset, label, f"structure {label}", 2.0, runs)
+def a_result(dataset: str, case: str, *runs: Run, label: int = 1, modality: str = "CT") -> StructureResult:
+    return StructureResult(f"{dataset}/{case}", dataset, modality, label, f"structure {label}", 2.0, runs)
 
 
 class BallTool:

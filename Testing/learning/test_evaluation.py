@@ -4,10 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 
+from MemorizingSAM3DLib.engine.networks.config import full_grid_config
+from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.engine.predictor import Predictor
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.learning.cases import Case
+from MemorizingSAM3DLib.learning.challenge import challenge_click
 from MemorizingSAM3DLib.learning.clicks import central_click
 from MemorizingSAM3DLib.learning.evaluation import (
     EvaluationOptions,
@@ -173,3 +177,97 @@ def test_some_structures_are_drawn_by_the_seed_and_the_number_of_the_case(a_case
     assert len({drawn(number, 0) for number in range(8)}) > 3
     assert len({drawn(1, seed) for seed in range(8)}) > 3
     assert evaluated_labels(case, 1, EvaluationOptions(labels_per_case=8)) == list(range(1, 9))
+
+
+@pytest.fixture(scope="module")
+def a_model_of_version_5() -> Predictor:
+    """Knows boxes and lassos; random weights."""
+    torch.manual_seed(5)
+    config = full_grid_config(
+        image_size=32, width=24, heads=2, depth=2, attention_from=1, embedding_channels=24, decoder_heads=2,
+        decoder_mlp=32, stem_channels=(8, 8, 8), upscale_channels=(8, 8), refine_blocks=(1, 1), token_blocks=1,
+    )  # fmt: skip
+    return Predictor(build_network(config))
+
+
+@pytest.mark.parametrize("start", ["point", "box", "flat-box", "scribble", "lasso"])
+def test_a_structure_begins_with_the_prompt_that_was_asked_for_and_points_follow(a_model_of_version_5, a_case, start):
+    tool = BallTool()
+    model, baseline = evaluated(a_model_of_version_5, a_case, 1, 3, [tool], start=start).runs
+    assert model.failure is None
+    assert [score.kind for score in model.scores] == [start, "point", "point"]
+    assert [score.kind for score in baseline.scores] == [start, "point", "point"]
+    assert [score.ras for score in baseline.scores] == [score.ras for score in model.scores]
+    assert all(click.positive for click in tool.heard[0])
+    assert (len(tool.heard[0]) > 1) == (start == "scribble")
+    assert [len(heard) - len(tool.heard[0]) for heard in tool.heard] == [0, 1, 2]
+    assert model.scores[0].positive and model.scores[0].milliseconds is not None
+
+
+def test_a_box_and_a_lasso_are_one_point_in_their_middle_to_a_baseline(a_model_of_version_5, a_case):
+    for start in ("box", "lasso"):
+        tool = BallTool()
+        model, _ = evaluated(a_model_of_version_5, a_case, 1, 1, [tool], start=start).runs
+        assert [click.ras for click in tool.heard[0]] == [model.scores[0].ras]
+
+
+def test_the_box_alone_is_the_sessions_mask_of_that_box(a_model_of_version_5, a_case):
+    from MemorizingSAM3DLib.engine.session import InteractiveSession
+
+    (run,) = evaluated(a_model_of_version_5, a_case, 1, 1, start="box").runs
+    session = InteractiveSession(a_model_of_version_5)
+    session.set_image(case_volume(a_case))
+    # The block of [5, 17) x [6, 20) x [8, 20) voxels of 2 x 2 x 2.5 mm.
+    session.add_box((9, 11, 18.75), (33, 39, 48.75))
+    truth = np.ascontiguousarray((a_case.labels == 1).transpose(2, 1, 0))
+    assert run.dice == [pytest.approx(dice(session.mask, truth))]
+
+
+def test_a_model_that_knows_no_boxes_fails_at_one_in_plain_words_and_baselines_go_on(a_predictor, a_case):
+    model, baseline = evaluated(a_predictor, a_case, 1, 2, [BallTool()], start="box").runs
+    assert model.failure is not None and "points and scribbles alone" in model.failure
+    assert [score.kind for score in model.scores] == ["box", None]
+    assert baseline.failure is None and baseline.dice[0] > 0
+
+
+def test_a_scribble_is_understood_by_every_model(a_predictor, a_case):
+    (run,) = evaluated(a_predictor, a_case, 1, 2, start="scribble").runs
+    assert run.failure is None and run.dice[0] > 0
+
+
+def test_in_their_own_loop_baselines_begin_with_the_same_prompt(a_model_of_version_5, a_case):
+    tool = BallTool()
+    _, same, own = evaluated(a_model_of_version_5, a_case, 1, 2, [tool], start="lasso", own_clicks=True).runs
+    assert own.scores[0].kind == "lasso" and own.scores[0].ras == same.scores[0].ras
+
+
+def test_the_bare_network_hears_a_box_if_it_was_trained_with_boxes(a_model_of_version_5, a_predictor, a_case):
+    (run,) = evaluated(a_model_of_version_5, a_case, 1, 2, start="box", bare=True).runs
+    assert run.failure is None
+    (run,) = evaluated(a_predictor, a_case, 1, 2, start="box", bare=True).runs
+    assert run.failure is not None and "points and scribbles alone" in run.failure
+
+
+@pytest.mark.parametrize("start", ["point", "box"])
+def test_points_follow_the_challenges_rule_where_its_protocol_is_asked_for(a_predictor, a_case, start):
+    shown: list[np.ndarray] = []
+    volume, truth = case_volume(a_case), np.ascontiguousarray((a_case.labels == 1).transpose(2, 1, 0))
+
+    class Watched(BallTool):
+        def segment(self, volume, clicks):
+            shown.append(super().segment(volume, clicks))
+            return shown[-1]
+
+    runs = evaluated(a_predictor, a_case, 1, 3, [Watched()], own_clicks=True, protocol="cvpr25", start=start).runs
+    own = runs[2]
+    masks = [np.zeros_like(truth), *shown[-3:]] if start == "point" else [None, *shown[-3:]]
+    for mask, score in zip(masks, own.scores, strict=False):
+        if mask is not None:
+            expected = challenge_click(mask, truth)
+            assert expected is not None
+            assert score.ras == pytest.approx(volume.ijk_to_ras_points(expected.voxel[::-1]))
+            assert score.positive == expected.positive
+
+
+def test_the_case_says_its_kind_of_scan(a_predictor, a_case):
+    assert evaluated(a_predictor, a_case, 1, 1).modality == "CT"

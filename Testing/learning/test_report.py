@@ -9,16 +9,17 @@ import pytest
 from MemorizingSAM3DLib.engine.errors import OutputError
 from MemorizingSAM3DLib.learning.report import COLUMNS, cases_csv, markdown_table, replacing, versions, write_results
 from MemorizingSAM3DLib.learning.scores import ClickScore, Run
-from MemorizingSAM3DLib.learning.summary import summarise
+from MemorizingSAM3DLib.learning.summary import Summing, summarise
 from Testing.learning.small_evaluations import BallTool, a_result, a_run
 
 MODEL = {"name": "small", "file": "small.safetensors", "sha256": "0" * 64, "family": "native", "parameters": 5}
 
 
-def a_document(results, clicks=3, tools=(), **environment):
+def a_document(results, clicks=3, tools=(), summing=None, **environment):
+    how = summing or Summing(clicks)
     facts = {"device": "CPU", "finished": "2026-11-21T10:00:00+00:00", **environment}
-    options = {"tolerance_mm": 2.0}
-    return {"model": MODEL, "environment": facts, "options": options, **summarise(results, clicks, tools, 0)}
+    options = {"tolerance_mm": 2.0, "start": how.start, "protocol": how.protocol}
+    return {"model": MODEL, "environment": facts, "options": options, **summarise(results, tools, how)}
 
 
 @pytest.fixture
@@ -32,16 +33,16 @@ def test_there_is_a_line_for_each_structure_contender_and_click(some_results):
     assert tuple(lines[0]) == COLUMNS
     assert len(lines) == 3 * 2 * 3
     assert lines[1] == {
-        "case": "made/1", "dataset": "made", "label": "1", "structure": "structure 1", "ml": "2.00",
-        "contender": "model", "clicks_from": "model", "click": "2", "positive": "0", "r": "1.00", "a": "2.00",
-        "s": "3.00", "dice": "0.6000", "nsd": "0.3000", "milliseconds": "20.0", "failure": "",
+        "case": "made/1", "dataset": "made", "modality": "CT", "label": "1", "structure": "structure 1", "ml": "2.00",
+        "contender": "model", "clicks_from": "model", "click": "2", "kind": "point", "positive": "0",
+        "r": "1.00", "a": "2.00", "s": "3.00", "dice": "0.6000", "nsd": "0.3000", "milliseconds": "20.0", "failure": "",
     }  # fmt: skip
 
 
 def test_what_was_not_measured_is_empty():
-    run = Run("model", "model", (ClickScore(None, None, 1.0, None, None),), 'it, "burst"')
+    run = Run("model", "model", (ClickScore(None, None, None, 1.0, None, None),), 'it, "burst"')
     (line,) = csv.DictReader(io.StringIO(cases_csv([a_result("a", "1", run)])))
-    assert [line[name] for name in ("positive", "r", "nsd", "milliseconds")] == [""] * 4
+    assert [line[name] for name in ("kind", "positive", "r", "nsd", "milliseconds")] == [""] * 5
     assert line["failure"] == 'it, "burst"'
 
 
@@ -82,3 +83,22 @@ def test_versions_name_what_is_missing_too(monkeypatch):
     monkeypatch.setattr(metadata, "version", nothing)
     assert versions()["numpy"] is None
     assert versions()["python"] is not None
+
+
+def test_the_table_tells_losses_prompts_to_a_dice_and_what_was_never_trained_on():
+    runs = (a_run("model", "model", 0.4, 0.82, 0.8), a_run("ball", "model", 0.3, 0.3, 0.5))
+    results = [a_result("made", "1", *runs), a_result("other", "1", *runs)]
+    document = a_document(results, tools=[BallTool()], summing=Summing(3, never_trained=("other",)))
+    lines = markdown_table(document).splitlines()
+    assert "| **never trained on** | 1 | 0.400 | 0.800 | 0.400 | 0.500 after 3 (Ball) |" in lines
+    assert "| made | 50.0% | 0.0% | 2.0 (0%) | - (100%) | - (100%) |" in lines
+    assert "| Ball | 0.0% | 0.0% | - (100%) | - (100%) | - (100%) |" in lines
+
+
+def test_the_table_tells_the_first_prompt_and_the_challenges_figures():
+    run = a_run("model", "model", 0.1, 1, 1, 1, 1, 1)
+    document = a_document([a_result("made", "1", run)], summing=Summing(6, start="box", protocol="cvpr25"))
+    table = markdown_table(document)
+    assert "| overall | 1 | 4.000 | 2.000 | 1.000 | 0.500 |" in table
+    assert "| CT | 1 | 4.000 | 2.000 | 1.000 | 0.500 |" in table
+    assert "The first prompt is a box. Points by the CVPR 2025 challenge's rule" in table

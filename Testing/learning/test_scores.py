@@ -11,6 +11,7 @@ from Testing.learning.small_evaluations import a_result, a_run
 UNIT = st.floats(0, 1)
 SCORES = st.builds(
     ClickScore,
+    st.none() | st.sampled_from(["point", "box", "scribble"]),
     st.none() | st.tuples(*[st.floats(-500, 500)] * 3),
     st.none() | st.booleans(),
     UNIT,
@@ -23,7 +24,7 @@ RUNS = st.builds(Run, st.text(min_size=1), st.sampled_from(["model", "own"]), st
 
 @given(st.lists(RUNS).map(tuple), st.text(), st.integers(1, 255), st.floats(0, 1e4))
 def test_results_survive_a_way_through_json(runs, name, label, millilitres):
-    result = StructureResult("a/b", "a", label, name, millilitres, runs)
+    result = StructureResult("a/b", "a", "MR", label, name, millilitres, runs)
     assert StructureResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
