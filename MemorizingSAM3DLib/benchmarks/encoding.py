@@ -19,10 +19,10 @@ from ..engine.runtime import choose_runtime
 from .contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
 from .literal import literal_encode
 from .made_networks import Size, a_network, an_image, config_of
-from .memory import Way
 from .roofline import device_group, encode_facts
 
 LEAST_SPEED_UP = 2.5
+Way = Literal["ours", "literal"]
 Backend = Literal["chosen", "math", "flash", "efficient", "cudnn"]
 _KERNELS = {
     "math": SDPBackend.MATH,

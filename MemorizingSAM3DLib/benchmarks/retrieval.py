@@ -20,16 +20,13 @@ _MOST_MS = {False: {1_000: 0.1, 100_000: 85, 1_000_000: 250}, True: {1_000: 0.05
 _USUAL_WIDTH = 768
 
 
-def knn_part(setting: Setting, sizes: Sequence[int], width: int, queries: int, k: int, inverted: bool = False) -> Part:
+def knn_part(setting: Setting, sizes: Sequence[int], width: int, queries: int, k: int) -> Part:
     """One group for each number of vectors.
 
     Args:
         sizes: how many vectors. width: numbers of a vector. queries: of one call. k: neighbours wanted.
-        inverted: whether faiss's inverted lists are built, too: a minute or more for a million vectors.
     """
     backends: list[Backend] = ["torch", "faiss"]
-    if inverted:
-        backends.append("faiss-ivf")
     groups = []
     for size in sizes:
         common = {"size": size, "width": width, "queries": queries, "k": k}
@@ -47,7 +44,7 @@ def search(setting: Setting, size: int, width: int, queries: int, k: int, backen
     Raises:
         UnavailableError: the backend is not installed, or the vectors do not fit into the memory.
     """
-    needed = 4 * size * width * (3 if backend == "faiss-ivf" else 2)
+    needed = 4 * size * width * 2
     available = available_bytes()
     if available is not None and needed > available:
         problem = f"It needs {needed / 1e9:.1f} GB of memory; {available / 1e9:.1f} GB are free."
@@ -63,8 +60,7 @@ def search(setting: Setting, size: int, width: int, queries: int, k: int, backen
     def run() -> Neighbours:
         return index.search(asked, k)
 
-    note = f"on {index.runtime.device}, recall {index.runtime.recall:.3f}, built in {built:.1f} s"
-    facts = {"note": note, "recall": index.runtime.recall, "built_seconds": built}
+    facts = {"note": f"on {index.runtime.device}, built in {built:.1f} s", "built_seconds": built}
     return Job(run, facts={**facts, "found": run().indices.tolist()})
 
 

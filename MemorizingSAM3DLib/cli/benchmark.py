@@ -101,9 +101,6 @@ def knn(
     repeats: Repeats = 7,
     threads: Threads = None,
     device: Device = "cpu",
-    inverted: Annotated[
-        bool, typer.Option("--inverted", help="Also faiss's approximate index, which takes minutes to build.")
-    ] = False,
     out: Out = None,
 ) -> None:
     """Time the search for the nearest remembered cases, with PyTorch and faiss on the same vectors.
@@ -112,12 +109,12 @@ def knn(
 
     [bold]Example[/bold]
 
-    memorizing-sam3d benchmark knn --vectors 1000 --vectors 100000 --width 256 --inverted
+    memorizing-sam3d benchmark knn --vectors 1000 --vectors 100000 --width 256
     """
     from ..benchmarks.retrieval import knn_part
 
     sizes = vectors or [1_000, 100_000, 1_000_000]
-    make = partial(knn_part, sizes=sizes, width=width, queries=queries, k=neighbours, inverted=inverted)
+    make = partial(knn_part, sizes=sizes, width=width, queries=queries, k=neighbours)
     run_part(make, repeats, device, threads, None, out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -29,29 +29,23 @@ def layers_of(text: str | None) -> tuple[int, ...]:
 
 
 def chosen_cases(case_memory: Path | None, neighbours: int | None, known: bool, absent: bool,
-                 attention_layers: str | None, local_ratio: float, fusion: str,
-                 attention_only: bool, gates: Path | None = None) -> CaseMemoryChoice | None:  # fmt: skip
+                 attention_layers: str | None, local_ratio: float,
+                 attention_only: bool) -> CaseMemoryChoice | None:  # fmt: skip
     """What the options of ``evaluate`` choose; None: no remembered cases.
 
     Raises:
         typer.BadParameter: they contradict one another.
     """
-    from ..engine.memory.memorizing_attention import Fusion
     from ..learning.case_memory_choice import CaseMemoryChoice
 
-    if fusion not in get_args(Fusion):
-        raise typer.BadParameter(f"{fusion} is none of {', '.join(get_args(Fusion))}.", param_hint="--fusion")
     if known and absent:
         raise typer.BadParameter("A structure is known or absent.", param_hint="--structure-absent")
     if attention_only and not attention_layers:
         raise typer.BadParameter("It needs --attention-layers.", param_hint="--attention-only")
-    if gates is not None and fusion != "joint":
-        raise typer.BadParameter("Gates belong to --fusion joint.", param_hint="--gates")
     layers = layers_of(attention_layers)
     if case_memory is None:
-        if neighbours or known or absent or layers or gates:
+        if neighbours or known or absent or layers:
             raise typer.BadParameter("Other options need it.", param_hint="--case-memory")
         return None
     names: Names = "known" if known else "absent" if absent else "all"
-    fused: Fusion = "joint" if fusion == "joint" else "ratio"
-    return CaseMemoryChoice(case_memory, neighbours, not attention_only, names, layers, local_ratio, fused, gates)
+    return CaseMemoryChoice(case_memory, neighbours, not attention_only, names, layers, local_ratio)

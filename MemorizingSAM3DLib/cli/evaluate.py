@@ -87,10 +87,6 @@ def evaluate(
         str | None, typer.Option(help="Encoder blocks that attend to remembered cases: 4.", show_default="none")
     ] = None,
     local_ratio: Annotated[float, typer.Option(min=0, max=1, help="Of the local attention, by ratio.")] = 0.3,
-    fusion: Annotated[str, typer.Option(help="ratio, or joint: one softmax.")] = "ratio",
-    gates: Annotated[
-        Path | None, typer.Option(help="With --fusion joint: of train-gates.", show_default="shut")
-    ] = None,
     attention_only: Annotated[
         bool, typer.Option("--attention-only", help="Do not ask remembered cases where the structure was.")
     ] = False,
@@ -159,7 +155,7 @@ def evaluate(
     if memory_off and interaction_memory in (None, OFF):
         raise typer.BadParameter("It needs an --interaction-memory to keep the decoder of.", param_hint="--memory-off")
     remembered = chosen_cases(case_memory, neighbours, structure_known, structure_absent, attention_layers, local_ratio,
-                              fusion, attention_only, gates)  # fmt: skip
+                              attention_only)  # fmt: skip
     started = time.monotonic()
     console = Console(highlight=False)
     collection = Collection.open(manifest)

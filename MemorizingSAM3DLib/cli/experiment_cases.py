@@ -39,7 +39,6 @@ class Budget:
     labels_per_case: int | None
     minimum_ml: float
     layers: tuple[int, ...]
-    gates: Path | None
     seed: int
     device: str
     workers: int
@@ -63,9 +62,6 @@ def cases_experiment(
     neighbours: Annotated[str, typer.Option(help="attention: cases that are heard.")] = "1,3,5,10",
     ratios: Annotated[str, typer.Option(help="attention: local ratios, 0 to 1.")] = "0,0.3,0.5,0.7,0.9,1",
     attention_layers: Annotated[str, typer.Option(help="attention: encoder blocks, each tried alone.")] = "4",
-    gates: Annotated[
-        Path | None, typer.Option(help="attention: also a joint softmax with these, of train-gates.")
-    ] = None,
     tuning_steps: Annotated[int, typer.Option(min=1, help="tuned: to each dataset.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="overhead: timed runs.")] = 20,
     model: Annotated[str | None, typer.Option(help="A registered model or a file. Default: the shipped one.")] = None,
@@ -103,11 +99,11 @@ def cases_experiment(
     if not blocks:
         raise typer.BadParameter("At least one block is tried.", param_hint="--attention-layers")
     heard, counts = numbers_of(neighbours, "--neighbours", 100), numbers_of(sizes, "--sizes", 10_000)
-    tried = Ablations(counts, blocks, heard, _ratios(ratios), known, gates is not None)
+    tried = Ablations(counts, blocks, heard, _ratios(ratios), known)
     require_matplotlib()
     console = Console(highlight=False)
     budget = Budget(manifest, model, datasets, include_nc, shown[-1], val_cases, labels_per_case, minimum_ml, blocks,
-                    gates, seed, device, workers)  # fmt: skip
+                    seed, device, workers)  # fmt: skip
     for name in wanted:
         if name == OVERHEAD:
             _overhead(out, budget, repeats, console)
@@ -198,15 +194,12 @@ def _tuned(out: Path, arms: list[CaseArm], budget: Budget, sizes: Sequence[int],
 
 
 def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> None:
-    from ..engine.memory.memorizing_attention import PAPER_RATIO
     from .evaluate import evaluate
 
     folder, attends = out / "evaluations" / arm.folder, arm.block is not None
     about = {**asdict(budget), **{k: v for k, v in asdict(arm).items() if k not in ("title", "against")}}
-    for only_elsewhere in ("workers", "layers", "gates"):
+    for only_elsewhere in ("workers", "layers"):
         del about[only_elsewhere]
-    gates = budget.gates if attends and arm.ratio is None else None
-    about |= {} if gates is None else {"gates": gates}
     if finished(folder, about):
         return
     evaluate(
@@ -214,8 +207,7 @@ def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> 
         clicks=budget.clicks, seed=budget.seed, model=budget.model, interaction_memory="off", case_memory=memory,
         neighbours=arm.neighbours if attends else None, structure_known=arm.names == "known",
         structure_absent=arm.names == "absent", attention_layers=str(arm.block) if attends else None,
-        local_ratio=PAPER_RATIO if arm.ratio is None else arm.ratio, fusion="ratio" if gates is None else "joint",
-        gates=gates, attention_only=attends, cases=budget.val_cases, minimum_ml=budget.minimum_ml,
+        local_ratio=arm.ratio, attention_only=attends, cases=budget.val_cases, minimum_ml=budget.minimum_ml,
         workers=budget.workers, device=budget.device, include_nc=budget.include_nc,
     )  # fmt: skip
     note_done(folder, about)
@@ -255,7 +247,7 @@ def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
     from .predictors import load_predictor
 
     folder, size = out / "proposed", max(sizes)
-    unused = ("workers", "layers", "clicks", "gates")
+    unused = ("workers", "layers", "clicks")
     about = {k: v for k, v in asdict(budget).items() if k not in unused} | {"size": size}
     if not finished(folder, about):
         memory = _memory(out, size, budget, sizes, console)

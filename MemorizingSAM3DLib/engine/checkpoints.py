@@ -14,7 +14,6 @@ from torch import nn
 from .download import converted_path, model_path
 from .errors import CheckpointError
 from .networks.config import Family, NetworkConfig, fastsam3d_config, sam_med3d_config
-from .networks.image_encoder import ImageEncoder
 from .networks.sam3d import SAM3D, PublishedSAM3D, build_network
 from .published_file import Kind, PublishedFamily, read_published
 from .registry import ModelEntry, describe_file, known_models
@@ -134,22 +133,6 @@ def load_default() -> Checkpoint:
         CheckpointError: its file is missing from this installation, or was changed.
     """
     return load(next(entry.name for entry in known_models() if entry.shipped))
-
-
-def load_encoder(path: Path) -> ImageEncoder:
-    """The image encoder of a native or converted checkpoint, complete or encoder-only, in evaluation mode.
-
-    Raises:
-        CheckpointError: as :func:`load`.
-    """
-    file, config, kind = _open(path)
-    with without_values():
-        network = _build(config, path)
-    if kind == "encoder":
-        _fill(network.image_encoder, file, _ENCODER)
-    else:
-        _fill(network, file, "")
-    return network.image_encoder.eval()
 
 
 def convert_published(source: Path, target: Path, family: PublishedFamily | None = None) -> None:

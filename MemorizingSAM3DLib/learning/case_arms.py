@@ -24,8 +24,7 @@ class CaseArm:
         title: of it. remembered: cases of each dataset; 0: there is no memory.
         names: what is known of the clicked structure, when it is asked where it was.
         block: of the encoder, that attends to cases; None: remembered structures are asked instead.
-        neighbours: cases that a block attends to. ratio: of its local attention; None: a joint softmax with learned
-            gates.
+        neighbours: cases that a block attends to. ratio: of its local attention.
         against: the title of the arm that its gain is measured against; None: it is one to measure against.
     """
 
@@ -34,7 +33,7 @@ class CaseArm:
     names: Names = "all"
     block: int | None = None
     neighbours: int = DEFAULT_HEARD
-    ratio: float | None = PAPER_RATIO
+    ratio: float = PAPER_RATIO
     against: str | None = WITHOUT
 
     @property
@@ -44,7 +43,7 @@ class CaseArm:
             return "without"
         if self.block is None:
             return f"n-{self.remembered}-names-{self.names}"
-        how = "gates" if self.ratio is None else f"ratio-{self.ratio:g}"
+        how = f"ratio-{self.ratio:g}"
         return f"n-{self.remembered}-block-{self.block}-k-{self.neighbours}-{how}"
 
 
@@ -55,8 +54,7 @@ class Ablations:
     Attributes:
         sizes: cases of each dataset that are remembered. blocks: of the encoder, that attend.
         neighbours: cases that are attended to. ratios: of the local attention.
-        known: whether cases of the clicked structure alone are asked, too. gates: whether a joint softmax with learned
-            gates is tried, too.
+        known: whether cases of the clicked structure alone are asked, too.
     """
 
     sizes: Sequence[int]
@@ -64,7 +62,6 @@ class Ablations:
     neighbours: Sequence[int] = (1, 3, 5, 10)
     ratios: Sequence[float] = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)
     known: bool = False
-    gates: bool = False
 
 
 def arms_of(table: str, tried: Ablations) -> list[CaseArm]:
@@ -93,7 +90,6 @@ def arms_of(table: str, tried: Ablations) -> list[CaseArm]:
         without,
         *(replace(usual, title=f"k = {k}", neighbours=k) for k in tried.neighbours),
         *(replace(usual, title=f"local ratio {ratio:g}", ratio=ratio) for ratio in tried.ratios),
-        *([replace(usual, title="learned gates", ratio=None)] if tried.gates else []),
         *(replace(usual, title=f"block {block}", block=block) for block in tried.blocks),
         *(replace(usual, title=f"n = {size}", remembered=size) for size in tried.sizes),
     ]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..engine.memory.case_gates import CaseGates
-from ..engine.memory.memorizing_attention import PAPER_RATIO, Fusion
+from ..engine.memory.memorizing_attention import PAPER_RATIO
 from ..engine.predictor import Predictor
 from ..engine.recall.case_attention import DEFAULT_HEARD
 from ..engine.recall.case_recall import DEFAULT_NEIGHBOURS, CaseRecall
@@ -41,8 +40,7 @@ class CaseMemoryChoice:
     Attributes:
         path: of the memory. neighbours: cases that are listened to; None: as many as by default.
         recall: whether it is asked where the clicked structure was. names: what is known of the clicked structure.
-        layers: encoder blocks that attend to its cases; none by default. ratio, fusion: how. gates: file of those that
-            a joint softmax has.
+        layers: encoder blocks that attend to its cases; none by default. ratio: of their local attention.
     """
 
     path: Path
@@ -51,15 +49,12 @@ class CaseMemoryChoice:
     names: Names = "all"
     layers: tuple[int, ...] = ()
     ratio: float = PAPER_RATIO
-    fusion: Fusion = "ratio"
-    gates: Path | None = None
 
     def attach(self, predictor: Predictor) -> dict[str, Any]:
         """Lets a predictor listen; gives facts about the memory for results.json.
 
         Raises:
             CaseMemoryError: it is missing, damaged, of another encoder, or lacks what is asked for.
-            CheckpointError: there are no such gates.
         """
         opened = open_case_recall(self.path, predictor.network)
         memory, heard = opened.memory, self.neighbours or DEFAULT_HEARD
@@ -68,12 +63,8 @@ class CaseMemoryChoice:
         if self.recall:
             predictor.case_recall = recall
         if self.layers:
-            gates = None if self.gates is None else CaseGates.load(self.gates, predictor.network)
-            predictor.case_attention = attention_to(memory, predictor.network, self.layers, self.ratio, self.fusion,
-                                                    heard, gates)  # fmt: skip
-        attention = {"layers": list(self.layers), "local_ratio": self.ratio, "fusion": self.fusion, "neighbours": heard}
-        if self.gates is not None:
-            attention["gates"] = hashlib.sha256(self.gates.read_bytes()).hexdigest()
+            predictor.case_attention = attention_to(memory, predictor.network, self.layers, self.ratio, heard)
+        attention = {"layers": list(self.layers), "local_ratio": self.ratio, "fusion": "ratio", "neighbours": heard}
         return {
             "file": self.path.name,
             "digest": hashlib.sha256("".join(memory.ids).encode()).hexdigest(),

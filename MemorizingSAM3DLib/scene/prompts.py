@@ -36,25 +36,19 @@ class PlacedPoint(NamedTuple):
     positive: bool
 
 
-def clicksFromMarkups(markupsNode: Any, positive: bool | None = None) -> list[Click]:
-    """The clicks of one list of control points, in the order in which they were placed.
+def clicksFromNodes(*markupsNodes: Any) -> list[Click]:
+    """The clicks of lists of control points, merged in the order in which they were placed.
 
     Args:
-        markupsNode: vtkMRMLMarkupsNode (a fiducial list). Points that are not defined (the one that follows the mouse
-            while placing, skipped ones) are left out.
-        positive: what all its points are; None to decide by point and by list, as the module's docstring says.
+        markupsNodes: vtkMRMLMarkupsNodes (fiducial lists). Points that are not defined (the one that follows the mouse
+            while placing, skipped ones) are left out. What is positive, the module's docstring says.
 
     Returns:
-        Clicks in world RAS mm: transforms of the list are applied.
+        Clicks in world RAS mm: transforms of the lists are applied.
 
     Raises:
         ClickError: no list, or one that was removed from the scene.
     """
-    return clicksFromNodes(markupsNode) if positive is None else _clicks([(markupsNode, positive)])
-
-
-def clicksFromNodes(*markupsNodes: Any) -> list[Click]:
-    """The clicks of several lists, merged in the order in which they were placed. See `clicksFromMarkups`."""
     return _clicks([(node, None) for node in markupsNodes])
 
 

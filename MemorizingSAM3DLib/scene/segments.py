@@ -165,7 +165,7 @@ class SegmentWriter:
         self._grid = imageOnGrid(volumeNode, segmentationNode)
         self.note = alignSegmentation(segmentationNode, volumeNode)
 
-    def write(self, mask: np.ndarray, box: Box | None = None, saveUndoState: bool = False) -> Box:
+    def write(self, mask: np.ndarray, box: Box | None = None) -> Box:
         """Makes the segment equal to the mask inside the box; outside nothing changes.
 
         Only voxels that differ are handed to Slicer, so the cost is that of the box, not of the scan.
@@ -173,7 +173,6 @@ class SegmentWriter:
         Args:
             mask: bool (K, J, I) on the scan's grid.
             box: where to look for differences; None for the whole scan.
-            saveUndoState: store the state before, for `undo`.
 
         Returns:
             the box of the voxels that were handed to Slicer, empty if none differ. Slicer may have refused some:
@@ -187,9 +186,9 @@ class SegmentWriter:
         if mask.shape != self._shape:
             raise ValueError(f"A mask of shape {mask.shape} cannot be written onto a scan of shape {self._shape}.")
         box = Box.whole(self._shape) if box is None else box.clipped(self._shape)
-        return self.writeVoxels(mask[box.slices], box, saveUndoState)
+        return self.writeVoxels(mask[box.slices], box)
 
-    def writeVoxels(self, wanted: np.ndarray, box: Box, saveUndoState: bool = False) -> Box:
+    def writeVoxels(self, wanted: np.ndarray, box: Box) -> Box:
         """As `write`, given the mask's voxels in the box alone: bool, of the box's shape; the box within the scan."""
         self._check()
         if box.is_empty:
@@ -204,8 +203,6 @@ class SegmentWriter:
         wasModifying = self._segmentationNode.StartModify()
         try:
             editorNode = self._configuredEditorNode()
-            if saveUndoState:
-                self._logic.SaveStateForUndo()
             self._modify(self._segmentID, removed, box, self._logic.ModificationModeRemove)
             self._giveBack(removed, box, editorNode)
             overwrites = editorNode.GetOverwriteMode() != editorNode.OverwriteNone
@@ -216,18 +213,6 @@ class SegmentWriter:
         finally:
             self._segmentationNode.EndModify(wasModifying)
         return changed
-
-    def undo(self) -> None:
-        """Restores the segmentation as it was before the last `write(..., saveUndoState=True)` of this writer."""
-        self._check()
-        self._configuredEditorNode()
-        self._logic.Undo()
-
-    def redo(self) -> None:
-        """Takes back an `undo`."""
-        self._check()
-        self._configuredEditorNode()
-        self._logic.Redo()
 
     def _check(self) -> None:
         _segment(self._segmentationNode, self._segmentID)

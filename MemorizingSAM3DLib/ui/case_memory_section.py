@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -12,17 +12,19 @@ from MemorizingSAM3DLib.ui import settings
 from MemorizingSAM3DLib.ui.availability import asToolTip, setAvailable
 from MemorizingSAM3DLib.ui.case_memory_texts import cases, described
 from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.remember_dialog import RememberDialog
 from MemorizingSAM3DLib.ui.segment_content import segmentName
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
 
 
 class CaseMemorySection:
     """Nothing is stored, removed or written before the user has agreed to it. The switch and the number of neighbours
     are bound to the parameter node; the folder goes to the settings."""
 
-    def __init__(self, ui: Any, controller: Controller, notices: Notices) -> None:
+    def __init__(self, ui: Any, controller: ClickController, notices: Notices) -> None:
         self._ui = ui
         self._controller = controller
         self._notices = notices

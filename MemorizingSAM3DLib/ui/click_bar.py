@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -12,10 +12,13 @@ from MemorizingSAM3DLib.ui.availability import setAvailable
 from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.edit_names import editName
 from MemorizingSAM3DLib.ui.icons import icon
-from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.segment_content import segmentName
 from MemorizingSAM3DLib.ui.shortcuts import withKey
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+
 
 # Black on both colours has a contrast above 5:1; white would not.
 _PRESSED = "QPushButton:checked { background-color: %s; color: black; font-weight: bold; border-radius: 4px; }"
@@ -25,7 +28,7 @@ _TEXT_WIDTH = 116  # pixels for the text of undo and redo, so that a long one do
 class ClickBar:
     """Starts and ends placing, and edits the history of points. Shows at any time what the next click will do."""
 
-    def __init__(self, ui: Any, controller: Controller, notices: Notices) -> None:
+    def __init__(self, ui: Any, controller: ClickController, notices: Notices) -> None:
         self._ui = ui
         self._controller = controller
         self._notices = notices

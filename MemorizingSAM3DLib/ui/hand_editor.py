@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -11,8 +11,11 @@ from vtkmodules.vtkCommonCore import vtkCommand
 
 from MemorizingSAM3DLib.ui.availability import setAvailable
 from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.notices import Notices
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+
 
 _SINGLETON_TAG = "SegmentEditor"  # of the node that the Segment Editor module works with
 
@@ -25,7 +28,7 @@ class HandEditor(VTKObservationMixin):
     Points and effects both want the mouse: starting one ends the other.
     """
 
-    def __init__(self, ui: Any, controller: Controller, notices: Notices) -> None:
+    def __init__(self, ui: Any, controller: ClickController, notices: Notices) -> None:
         VTKObservationMixin.__init__(self)
         self._ui = ui
         self._controller = controller

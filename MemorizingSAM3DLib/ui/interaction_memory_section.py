@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
 from MemorizingSAM3DLib.ui.availability import setAvailable
 from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.interface import Controller
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
 
 
 class InteractionMemorySection:
     """Says what is kept, or why nothing is. The switch and the number are bound to the parameter node."""
 
-    def __init__(self, ui: Any, controller: Controller) -> None:
+    def __init__(self, ui: Any, controller: ClickController) -> None:
         self._ui = ui
         self._controller = controller
         self._connections = Connections()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
@@ -11,7 +11,10 @@ from MemorizingSAM3DLib.scene.resampled_copy import resampleToScan
 from MemorizingSAM3DLib.ui.availability import asToolTip
 from MemorizingSAM3DLib.ui.error_line import FRAME, ICON_SIZE, ErrorLine
 from MemorizingSAM3DLib.ui.icons import icon
-from MemorizingSAM3DLib.ui.interface import Controller
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+
 
 _AMBER = "#e69f00"
 
@@ -19,7 +22,7 @@ _AMBER = "#e69f00"
 class Notices(ErrorLine):
     """The banner and the error line on top of the panel. An error stays until the user's next action."""
 
-    def __init__(self, ui: Any, controller: Controller) -> None:
+    def __init__(self, ui: Any, controller: ClickController) -> None:
         self._controller = controller
         super().__init__(ui)
         self._wasBusy = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -14,7 +14,6 @@ from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.hand_editor import HandEditor
 from MemorizingSAM3DLib.ui.installation_banner import InstallationBanner
 from MemorizingSAM3DLib.ui.interaction_memory_section import InteractionMemorySection
-from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.models_dialog import ModelsDialog
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.parameter_binding import ParameterBinding
@@ -26,6 +25,9 @@ from MemorizingSAM3DLib.ui.settings_panel import PAGE, registerSettingsPage
 from MemorizingSAM3DLib.ui.shortcuts import Shortcuts, withKey
 from MemorizingSAM3DLib.ui.status_bar import StatusBar
 
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+
 
 class Panel:
     """Everything between the widgets of MemorizingSAM3D.ui and a controller.
@@ -35,7 +37,7 @@ class Panel:
         controller: what does the work; it tells of every change by its signals. The caller closes it.
     """
 
-    def __init__(self, widget: Any, controller: Controller) -> None:
+    def __init__(self, widget: Any, controller: ClickController) -> None:
         self.ui = ui = slicer.util.childWidgetVariables(widget)
         self._controller = controller
         self._connections = Connections()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import slicer
 from slicer.util import VTKObservationMixin
 from vtkmodules.vtkCommonCore import vtkCommand
 
 from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.parameters import PanelParameters
 from MemorizingSAM3DLib.ui.segment_content import findSegment
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+
 
 # The section of "Correct by hand" is not kept: opening it makes a Segment Editor, which takes a while.
 _SECTIONS = {
@@ -30,7 +33,7 @@ class ParameterBinding(VTKObservationMixin):
         parameters: the `PanelParameters` in use, or None while the scene is closing.
     """
 
-    def __init__(self, ui: Any, controller: Controller, notices: Notices) -> None:
+    def __init__(self, ui: Any, controller: ClickController, notices: Notices) -> None:
         VTKObservationMixin.__init__(self)
         self._ui = ui
         self._controller = controller

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -11,8 +11,12 @@ from slicer.i18n import tr as _
 from MemorizingSAM3DLib.ui.availability import setAvailable
 from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.icons import icon
-from MemorizingSAM3DLib.ui.interface import Controller, PointView
 from MemorizingSAM3DLib.ui.notices import Notices
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+    from MemorizingSAM3DLib.scene.point_lists import Point
+
 
 _NUMBER, _SIGN = 0, 1
 _COORDINATES = (2, 3, 4)
@@ -21,7 +25,7 @@ _COORDINATES = (2, 3, 4)
 class PointList:
     """A table in click order. A row is a point's number, so a selection survives a drag and an added point."""
 
-    def __init__(self, ui: Any, controller: Controller, notices: Notices) -> None:
+    def __init__(self, ui: Any, controller: ClickController, notices: Notices) -> None:
         self._ui = ui
         self._controller = controller
         self._notices = notices
@@ -74,7 +78,7 @@ class PointList:
         for column in (_NUMBER, _SIGN):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
 
-    def _fill(self, row: int, point: PointView) -> None:
+    def _fill(self, row: int, point: Point) -> None:
         # Rows are kept and rewritten: while a point is dragged this is called at every move of the mouse.
         table = self._ui.pointTable
         sign = _("+ inside") if point.positive else _("\N{MINUS SIGN} outside")

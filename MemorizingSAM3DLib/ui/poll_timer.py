@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 import qt
 
 from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.interface import Polled
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.signals import Signal
+
 
 _WAIT = 0.004  # seconds; short enough that views stay fluent
 _INTERVAL = 1  # millisecond
 _INTERVAL_AFTER_ERROR = 1000
+
+
+class Polled(Protocol):
+    """Something whose results come from a thread of its own, when the main thread asks for them."""
+
+    wakeUp: Signal
+
+    def poll(self, wait: float = 0.0) -> bool: ...
 
 
 class PollTimer:

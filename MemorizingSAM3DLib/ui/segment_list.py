@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -10,16 +10,18 @@ from slicer.i18n import tr as _
 from MemorizingSAM3DLib.ui.availability import setAvailable
 from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.icons import icon
-from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.segment_content import findSegment, hasContent, segmentName
 from MemorizingSAM3DLib.ui.shortcuts import withKey
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
 
 
 class SegmentList:
     """Keeps Slicer's segment table and the controller's selected segment together."""
 
-    def __init__(self, ui: Any, controller: Controller, notices: Notices) -> None:
+    def __init__(self, ui: Any, controller: ClickController, notices: Notices) -> None:
         self._ui = ui
         self._controller = controller
         self._notices = notices

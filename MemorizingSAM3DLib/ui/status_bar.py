@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
 from MemorizingSAM3DLib.ui.availability import setAvailable
 from MemorizingSAM3DLib.ui.connections import Connections
 from MemorizingSAM3DLib.ui.icons import icon
-from MemorizingSAM3DLib.ui.interface import Controller
 from MemorizingSAM3DLib.ui.notices import Notices
 from MemorizingSAM3DLib.ui.shortcuts import withKey
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.scene.click_controller import ClickController
+
 
 _UNKNOWN = "\N{EN DASH}"
 _STEPS = 1000  # of the progress bar
@@ -20,7 +23,7 @@ _STEPS = 1000  # of the progress bar
 class StatusBar:
     """The frame with the live status. Its rows stay in place, so that nothing jumps when work begins or ends."""
 
-    def __init__(self, ui: Any, controller: Controller, notices: Notices) -> None:
+    def __init__(self, ui: Any, controller: ClickController, notices: Notices) -> None:
         self._ui = ui
         self._controller = controller
         self._connections = Connections()

@@ -22,10 +22,8 @@ def test_vectors_are_always_the_same_and_of_unit_length():
 
 @with_faiss
 def test_every_backend_searches_the_same_vectors_and_finds_the_same():
-    ours, faiss, lists = (search(Setting(), 400, backend=b, **SOME) for b in ("torch", "faiss", "faiss-ivf"))
+    ours, faiss = (search(Setting(), 400, backend=b, **SOME) for b in ("torch", "faiss"))
     assert ours.facts["found"] == faiss.facts["found"]
-    assert faiss.facts["recall"] == 1 and lists.facts["recall"] > 0.5
-    assert "recall 1.000" in ours.facts["note"]
     assert faiss.run().indices.shape == (3, 5)
 
 
@@ -42,7 +40,7 @@ def test_what_does_not_fit_into_the_memory_is_not_tried(monkeypatch):
 
 
 def test_there_is_a_group_for_each_number_of_vectors():
-    part = knn_part(Setting(), [100_000, 5], 768, 1, 10, inverted=True)
+    part = knn_part(Setting(), [100_000, 5], 768, 1, 10)
     assert [group.title for group in part.groups] == ["100,000 vectors", "5 vectors"]
-    assert [contender.name for contender in part.groups[0].contenders] == ["torch", "faiss", "faiss-ivf"]
+    assert [contender.name for contender in part.groups[0].contenders] == ["torch", "faiss"]
     assert part.groups[0].wanted["torch"].most_ms == 85 and not part.groups[1].wanted

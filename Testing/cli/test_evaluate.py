@@ -419,7 +419,6 @@ def test_options_of_a_case_memory_that_make_no_sense_are_told(arguments, remembe
         (("--case-memory", remembered, "--structure-known", "--structure-absent"), 2, "known or absent"),
         (("--case-memory", remembered, "--attention-only"), 2, "--attention-layers"),
         (("--case-memory", remembered, "--attention-layers", "one"), 2, "--attention-layers"),
-        (("--case-memory", remembered, "--attention-layers", "1", "--fusion", "sum"), 2, "ratio, joint"),
         (("--case-memory", remembered, "--attention-layers", "5"), 1, "block 5"),
         (("--case-memory", tmp_path / "nowhere"), 1, "no case memory"),
     ):

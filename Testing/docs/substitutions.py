@@ -17,8 +17,6 @@ INSTEAD: dict[str, dict[str, str] | None] = {
     "train": {**_TRAINING, "--from": SMALL_MODEL, "--steps": "1"},
     "train-memory": {**_TRAINING, "--from": SMALL_MODEL, "--steps": "1", "--longest": "4", "--window": "2",
                      "--bank-size": "4", "--stay": "1"},
-    "train-gates": {**_TRAINING, "--from": SMALL_MODEL, "--steps": "1", "--attention-layers": "1", "--remembered": "1",
-                    "--datasets": "FOLDER"},
     "distill": {**_TRAINING, "--teacher": SMALL_MODEL, "--layer-steps": "1", "--logit-steps": "1", "--clicks": "1"},
     "evaluate": {"--clicks": "1", "--start": "point", "--labels-per-case": "1", "--model": SMALL_MODEL,
                  "--datasets": "FOLDER"},

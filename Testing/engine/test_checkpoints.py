@@ -16,7 +16,6 @@ from MemorizingSAM3DLib.engine.checkpoints import (
     inspect,
     load,
     load_default,
-    load_encoder,
     save_native,
 )
 from MemorizingSAM3DLib.engine.errors import CheckpointError, OutputError
@@ -222,13 +221,6 @@ def test_an_encoder_alone_converts_and_loads_as_an_encoder_but_does_not_segment(
     assert inspect(tmp_path / "student.safetensors")["kind"] == "encoder"
     with pytest.raises(CheckpointError, match="an image encoder only.*cannot segment"):
         load(tmp_path / "student.safetensors")
-    encoder = load_encoder(tmp_path / "student.safetensors")
-    assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
-
-
-def test_the_encoder_of_a_complete_checkpoint_loads_by_itself(a_network, a_native_file):
-    encoder = load_encoder(a_native_file).state_dict()
-    assert all(torch.equal(tensor, encoder[name]) for name, tensor in a_network.image_encoder.state_dict().items())
 
 
 def test_a_registered_model_loads_by_name_and_by_path_and_is_known_as_such(a_registered_model):

@@ -68,15 +68,6 @@ def test_the_description_of_a_point_comes_before_its_list(a_positive_list, descr
     assert clicksOf(a_positive_list) == [Click((1, 0, 0), positive)]
 
 
-def test_the_caller_comes_before_the_description(a_positive_list):
-    from MemorizingSAM3DLib.scene.prompts import clicksFromMarkups
-
-    a_positive_list.AddControlPoint(1, 0, 0)
-    a_positive_list.SetNthControlPointDescription(0, "+")
-
-    assert clicksFromMarkups(a_positive_list, positive=False) == [Click((1, 0, 0), False)]
-
-
 def test_points_that_are_not_placed_are_no_clicks(a_positive_list):
     from vtkmodules.vtkCommonDataModel import vtkVector3d
 

@@ -274,23 +274,6 @@ def test_the_selection_in_the_segment_editor_is_left_alone(
     assert the_users_editor.GetMTime() == before
 
 
-def test_a_saved_state_is_undone_and_redone(
-    a_writer, a_segmentation_node, a_segment, a_neighbour, a_volume_node, the_users_editor
-):
-    theirs = maskWith(a_volume_node, slice(6, 14))
-    write(a_segmentation_node, a_neighbour, a_volume_node, theirs)
-    the_users_editor.SetOverwriteMode(the_users_editor.OverwriteAllSegments)
-    first, second = maskWith(a_volume_node, slice(0, 3)), maskWith(a_volume_node, slice(0, 10))
-    a_writer.write(first, saveUndoState=True)
-    a_writer.write(second, saveUndoState=True)
-
-    a_writer.undo()
-    np.testing.assert_array_equal(read(a_segmentation_node, a_segment, a_volume_node), first)
-    np.testing.assert_array_equal(read(a_segmentation_node, a_neighbour, a_volume_node), theirs)
-    a_writer.redo()
-    np.testing.assert_array_equal(read(a_segmentation_node, a_segment, a_volume_node), second)
-
-
 def test_scan_and_segmentation_move_together_below_one_transform(a_volume_node, a_linear_transform_node):
     from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
 

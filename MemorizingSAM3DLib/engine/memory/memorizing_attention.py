@@ -7,14 +7,12 @@ near cases count more, and the weights are normalised and finite at distance zer
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from ..networks.attention import attend
 
-Fusion = Literal["ratio", "joint"]
 PAPER_RATIO = 0.3
 _NEAR = 1e-2  # added to distances: a case at distance zero counts much, not infinitely
 
@@ -59,36 +57,19 @@ class MemorizingAttention(nn.Module):
     """How an attention block hears remembered cases.
 
     Args:
-        heads: of the block.
-        fusion: "ratio": ratio * local + (1 - ratio) * memory, the paper's; "joint": one softmax over [local | memory],
-            memory keys weighed by a learned gate a head (native networks; Wu 2022, Memorizing Transformers, in its
-            joint form). Untrained gates are shut: the output is the local attention's.
-        ratio: of the local attention, 0..1.
+        ratio: of the local attention, 0..1: ratio * local + (1 - ratio) * memory.
     """
 
-    def __init__(self, heads: int, fusion: Fusion = "ratio", ratio: float = PAPER_RATIO) -> None:
+    def __init__(self, ratio: float = PAPER_RATIO) -> None:
         super().__init__()
         if not 0 <= ratio <= 1:
             raise ValueError(f"The local ratio is between 0 and 1, not {ratio}.")
-        self.fusion, self.ratio = fusion, ratio
-        self.gate = nn.Parameter(torch.full((heads,), -20.0)) if fusion == "joint" else None
+        self.ratio = ratio
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, local: Tensor,
-                memory: LayerMemory) -> Tensor:  # fmt: skip
+    def forward(self, query: Tensor, local: Tensor, memory: LayerMemory) -> Tensor:
         """The fused output, (B, heads, N, head_dim).
 
         Args:
-            query, key, value: of the block. bias: its relative positions, broadcastable to (B, heads, N, N), or None.
-            local: what its own attention gave. memory: of at least one case.
+            query: of the block. local: what its own attention gave. memory: of at least one case.
         """
-        if self.gate is None:
-            return self.ratio * local + (1 - self.ratio) * attend_to_cases(query, memory)
-        cases, tokens = memory.keys.shape[0], memory.keys.shape[2]
-        keys, values = (part.to(query.dtype).transpose(0, 1).flatten(1, 2)[None].expand(len(query), -1, -1, -1)
-                        for part in memory[:2])  # fmt: skip
-        mass = self.gate[:, None] + memory.weights.clamp(min=1e-6).log()  # (heads, n)
-        extra = mass.repeat_interleave(tokens, 1)[None, :, None].expand(len(query), -1, query.shape[2], -1)
-        own = query.new_zeros(*query.shape[:3], key.shape[2]) if bias is None else bias.expand(*query.shape[:3], -1)
-        assert extra.shape[-1] == cases * tokens
-        return attend(query, torch.cat([key, keys], 2), torch.cat([value, values], 2),
-                      torch.cat([own, extra.to(own.dtype)], -1))  # fmt: skip
+        return self.ratio * local + (1 - self.ratio) * attend_to_cases(query, memory)

@@ -12,15 +12,13 @@ ms a call; compare within a row):
     1e6      768    257     458           -
 
 So exact search goes through PyTorch everywhere (faiss's exact search on a GPU is slower than matmul and topk as well:
-1.5 against 9.8 ms, faiss issue 3045), and only memories of a million rows on a CPU are worth inverted lists. faiss is
-imported only then, or when it is asked for; on macOS only when it is asked for, as its wheels bring a second OpenMP
-there, which can end the process.
+1.5 against 9.8 ms, faiss issue 3045). Inverted lists would pay from a million rows on; a memory of the default budget
+holds 176,600, so there are none. faiss is imported only when it is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -28,13 +26,11 @@ import torch
 from torch import Tensor
 
 from .nearest_exact import faiss_candidates, torch_candidates, unit_rows
-from .nearest_inverted import InvertedLists
 
 Metric = Literal["cosine", "l2"]
-Backend = Literal["auto", "torch", "faiss", "faiss-ivf"]
+Backend = Literal["auto", "torch", "faiss"]
 
 _MOST_GATHERED = 2**24  # numbers of candidates at a time: 64 MB
-INVERTED_FROM = 1_000_000  # rows, on a CPU: an exact search takes a quarter of a second and more
 
 
 class Neighbours(NamedTuple):
@@ -48,25 +44,17 @@ class SearchFacts(NamedTuple):
     """How the search is done, for a status line.
 
     Args:
-        backend: "torch", "faiss" or "faiss-ivf".
+        backend: "torch" or "faiss".
         device: where.
-        recall: the part of the true neighbours that is found; 1 where the search is exact.
         note: why it is not as it was asked for; empty if it is.
     """
 
     backend: str
     device: str
-    recall: float = 1.0
     note: str = ""
 
-    @property
-    def exact(self) -> bool:
-        """Whether nothing can be missed."""
-        return self.backend != "faiss-ivf"
-
     def __str__(self) -> str:
-        kind = "exact" if self.exact else f"approximate, recall {self.recall:.2f}"
-        return f"{self.backend} on {self.device}, {kind}" + (f" ({self.note})" if self.note else "")
+        return f"{self.backend} on {self.device}, exact" + (f" ({self.note})" if self.note else "")
 
 
 class NearestCases:
@@ -77,7 +65,7 @@ class NearestCases:
             copied: leave them as they are.
         metric: "cosine": 1 - cos, 0 to 2. "l2": the length of the difference, 0 to 2. The order is the same.
         device: PyTorch's, where the vectors are held.
-        backend: "auto": see the module. "faiss-ivf" is approximate; all others are exact.
+        backend: "auto": see the module. Each is exact.
 
     Attributes:
         runtime: how the search is done.
@@ -100,27 +88,22 @@ class NearestCases:
         self._metric = metric
         self._faiss: Any = None
         self._gpu: Any = None
-        self._inverted: InvertedLists | None = None
         self._rows, note = _on_device(unit_rows(_tensor(vectors)), torch.device(device))
         where = self._rows.device
         if backend == "auto":
-            large = where.type == "cpu" and len(self._rows) >= INVERTED_FROM
-            backend = "faiss-ivf" if large and sys.platform != "darwin" else "torch"
+            backend = "torch"
         if backend != "torch" and len(self._rows):
             self._faiss = _faiss()
             if self._faiss is None:
                 backend, note = "torch", "faiss is not installed"
         if self._faiss is not None:
             self._rows = self._rows.cpu()  # faiss takes arrays, and brings them to its GPU itself
-            if backend == "faiss-ivf":
-                self._inverted = InvertedLists(self._faiss, self._rows)
-            elif where.type == "cuda" and hasattr(self._faiss, "StandardGpuResources"):
+            if where.type == "cuda" and hasattr(self._faiss, "StandardGpuResources"):
                 self._gpu = self._faiss.StandardGpuResources()
             elif where.type == "cuda":
                 note = "this faiss has no GPU"
-        recall = self._inverted.recall if self._inverted else 1.0
         device_name = "cuda" if self._gpu is not None else str(self._rows.device)
-        self.runtime = SearchFacts(backend, device_name, recall, note)
+        self.runtime = SearchFacts(backend, device_name, note)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -136,8 +119,7 @@ class NearestCases:
         Args:
             queries: (q, D), any float type; scaled to unit length.
             k: at least 1; fewer are found where there are fewer.
-            among: (n,) bool, the rows that may be found (:meth:`.case_memory.CaseMemory.matching`). Under it the search
-                is exact with every backend.
+            among: (n,) bool, the rows that may be found (:meth:`.case_memory.CaseMemory.matching`).
 
         Returns:
             row numbers and distances, (q, k') each, nearest first; of equally near ones the first row first.
@@ -165,13 +147,6 @@ class NearestCases:
         return self._ordered(asked, found, k)
 
     def _candidates(self, rows: Tensor, asked: Tensor, k: int) -> Tensor:
-        if self._inverted is not None:
-            found = self._inverted.candidates(asked, k)
-            short = (found >= 0).sum(1) < k
-            if short.any():  # the lists that were searched held too few
-                found[short, :k] = torch_candidates(rows, asked[short], k)
-                found[short, k:] = -1
-            return found
         if self._faiss is not None:
             return faiss_candidates(self._faiss, rows, asked, k, self._gpu)
         return torch_candidates(rows, asked, k)
@@ -186,7 +161,6 @@ class NearestCases:
                 for query, near in zip(asked.split(few), found.split(few), strict=True)
             ]
         )
-        squared[found < 0] = torch.inf
         squared, order = squared.sort(dim=1, stable=True)
         indices = found.gather(1, order)[:, :k]
         distances = squared[:, :k].sqrt() if self._metric == "l2" else squared[:, :k] / 2

@@ -87,9 +87,7 @@ class CaseAttention:
         assert self._found is not None
         rows, weights = self._found
         keys, values = self._keys[block]
-        fusion = self.attention[block]
-        needed = bias() if fusion.gate is not None else None
-        return fusion(query, key, value, needed, local, LayerMemory(keys[rows], values[rows], weights))
+        return self.attention[block](query, local, LayerMemory(keys[rows], values[rows], weights))
 
     def _nearest(self, descriptors: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         # Not through NearestCases, which gives arrays: a GPU would have to be waited for in the midst of the encoder.

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..fingerprint import encoder_fingerprint
-from ..memory.case_gates import CaseGates
 from ..memory.case_memory import CaseMemory
 from ..memory.errors import CaseMemoryError
-from ..memory.memorizing_attention import PAPER_RATIO, Fusion, MemorizingAttention
+from ..memory.memorizing_attention import PAPER_RATIO, MemorizingAttention
 from ..networks.sam3d import SAM3D
 from .calibration import calibration_for
 from .case_attention import DEFAULT_HEARD, CaseAttention, empty_tokens
@@ -55,32 +54,19 @@ def open_or_create_case_recall(path: Path, network: SAM3D, neighbours: int = DEF
 
 
 def attention_to(memory: CaseMemory, network: SAM3D, layers: Sequence[int], ratio: float = PAPER_RATIO,
-                 fusion: Fusion = "ratio", neighbours: int = DEFAULT_HEARD,
-                 gates: CaseGates | None = None) -> CaseAttention:  # fmt: skip
+                 neighbours: int = DEFAULT_HEARD) -> CaseAttention:  # fmt: skip
     """The attention of a network's encoder to a memory's cases.
 
     Args:
         memory: of this network's encoder. layers: numbers of the blocks that attend, at least one.
-        ratio: of the local attention in the output, 0..1. fusion: how cases are heard. neighbours: how many.
-        gates: that were learned for this encoder, for ``joint``; without them, it hears nothing.
+        ratio: of the local attention in the output, 0..1. neighbours: how many cases are attended to.
 
     Raises:
-        CaseMemoryError: the memory keeps no keys and values of a layer; or a joint softmax is asked of a published
-            network, whose local attention is none over its own keys alone; or there are no gates of a layer.
+        CaseMemoryError: the memory keeps no keys and values of a layer.
         ValueError: the ratio is none.
     """
     _require_layers(memory, layers)
-    if fusion == "joint" and network.config.published:
-        raise CaseMemoryError("This model's attention has no joint softmax with remembered cases.",
-                              "Choose the fusion by ratio.")  # fmt: skip
-    heads = network.config.heads
-    fused = {layer: MemorizingAttention(heads, fusion, ratio).requires_grad_(False) for layer in layers}
-    if gates is not None:
-        if unlearned := [str(layer) for layer in layers if layer not in gates.gates]:
-            raise CaseMemoryError(f"No gate was learned for block {', '.join(unlearned)}.", "Choose other blocks.")
-        for layer, one in fused.items():
-            if one.gate is not None:
-                one.gate.copy_(gates.gates[layer])
+    fused = {layer: MemorizingAttention(ratio) for layer in layers}
     # Cases are found by the tokens at the memory's first block, whichever blocks attend.
     first = min(int(layer) for layer in memory.layout.layers)
     device = next(network.parameters()).device

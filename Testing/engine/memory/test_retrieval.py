@@ -14,7 +14,7 @@ from MemorizingSAM3DLib.engine.memory.retrieval import NearestCases
 # Not installed everywhere: on macOS its wheels and PyTorch's each bring an OpenMP of their own.
 with_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
 EXACT = ("torch", pytest.param("faiss", marks=with_faiss))
-BACKENDS = (*EXACT, pytest.param("faiss-ivf", marks=with_faiss))
+BACKENDS = EXACT
 
 
 def unit(values: np.ndarray) -> np.ndarray:
@@ -137,37 +137,13 @@ def test_a_read_only_stack_of_a_memory_can_be_searched(recwarn):
     assert not recwarn.list
 
 
-@with_faiss
-def test_very_many_cases_are_searched_in_inverted_lists_which_tell_their_recall(monkeypatch):
-    monkeypatch.setattr(retrieval, "INVERTED_FROM", 2000)
-    monkeypatch.setattr(retrieval.sys, "platform", "linux")
-    groups = some_vectors(40)
-    vectors = unit(groups[np.arange(3000) % 40] + 0.1 * np.random.default_rng(3).normal(size=(3000, 16)))
-    search = NearestCases(vectors)
-    assert search.runtime.backend == "faiss-ivf" and not search.runtime.exact
-    assert 0.98 <= search.runtime.recall <= 1
-    assert "approximate, recall" in str(search.runtime)
-    exact, found = (s.search(vectors[:50], 10).indices for s in (NearestCases(vectors, backend="torch"), search))
-    shared = [len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)]
-    assert np.mean(shared) > 0.95
-
-
-@with_faiss
-def test_inverted_lists_that_hold_too_few_are_made_up_for_exactly():
-    vectors = some_vectors(120)
-    search = NearestCases(vectors, backend="faiss-ivf")
-    found = search.search(vectors[:4], 120)
-    assert [sorted(row) for row in found.indices.tolist()] == [list(range(120))] * 4
-
-
 def test_without_faiss_everything_works_and_says_so(monkeypatch):
     monkeypatch.setattr(retrieval, "_faiss", lambda: None)
     vectors = some_vectors(30)
-    for backend in ("faiss", "faiss-ivf"):
-        search = NearestCases(vectors, backend=backend)
-        assert search.runtime.backend == "torch" and search.runtime.exact
-        assert "faiss is not installed" in str(search.runtime)
-        np.testing.assert_array_equal(search.search(vectors, 3).indices[:, 0], np.arange(30))
+    search = NearestCases(vectors, backend="faiss")
+    assert search.runtime.backend == "torch"
+    assert "faiss is not installed" in str(search.runtime)
+    np.testing.assert_array_equal(search.search(vectors, 3).indices[:, 0], np.arange(30))
     assert NearestCases(vectors).runtime.note == ""
 
 

@@ -83,11 +83,10 @@ def test_remembered_cases_are_heard(family, tmp_path):
     assert heard.isfinite().all() and (heard - plain).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("fusion", ["ratio", "joint"])
-def test_an_empty_memory_is_the_plain_encoder_bit_for_bit(tmp_path, fusion):
+def test_an_empty_memory_is_the_plain_encoder_bit_for_bit(tmp_path):
     predictor = a_predictor("native", tmp_path / "memory", places=[])
     plain, settings = embedding(predictor), predictor.settings
-    with_attention(predictor, "native", fusion=fusion)
+    with_attention(predictor, "native")
     predictor.set_volume(ct_of(ball(3), (20, 20, 20), 1.0)[0])  # drops what was encoded
     assert torch.equal(embedding(predictor), plain)
     assert predictor.settings == settings
@@ -99,13 +98,6 @@ def test_an_empty_memory_is_the_plain_encoder_in_every_family(family, tmp_path):
     attention = with_attention(predictor, family)
     attention.refresh()
     assert torch.equal(predictor.network.encode(image, attention).embedding, predictor.network.encode(image).embedding)
-
-
-def test_with_shut_gates_cases_are_not_heard(tmp_path):
-    predictor = a_predictor("native", tmp_path / "memory")
-    plain = embedding(predictor)
-    with_attention(predictor, "native", fusion="joint")
-    torch.testing.assert_close(embedding(predictor), plain, atol=1e-6, rtol=0)
 
 
 def test_a_local_ratio_of_one_is_the_plain_encoder(family, tmp_path):
@@ -236,7 +228,7 @@ def test_the_tokens_of_an_empty_crop_are_made_once():
     assert empty_tokens(network, 1).shape == (8, 48)
 
 
-def test_blocks_and_fusions_that_are_not_there_are_told(tmp_path):
+def test_blocks_that_are_not_there_are_told(tmp_path):
     network = a_network("student")
     with pytest.raises(CaseMemoryError, match="blocks 1 to 2"):
         open_or_create_case_recall(tmp_path / "memory", network, layers=(0,))
@@ -246,9 +238,6 @@ def test_blocks_and_fusions_that_are_not_there_are_told(tmp_path):
         attention_to(recall.memory, network, (1,))
     with pytest.raises(CaseMemoryError, match="keeps no keys and values of block 1"):
         open_or_create_case_recall(tmp_path / "memory", network, layers=(1,))
-    other = open_or_create_case_recall(tmp_path / "other", network, layers=(1,))
-    with pytest.raises(CaseMemoryError, match="joint"):
-        attention_to(other.memory, network, (1,), fusion="joint")
 
 
 def test_another_encoders_memory_is_refused(tmp_path):
