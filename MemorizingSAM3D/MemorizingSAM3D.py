@@ -39,7 +39,7 @@ class MemorizingSAM3D(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
-        from MemorizingSAM3DLib.engine.resources import resource_path
+        from MemorizingSAM3DLib.engine.files import resource_path
 
         parent.title = _("MemorizingSAM3D")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
@@ -69,7 +69,7 @@ class MemorizingSAM3D(ScriptedLoadableModule):
 def _addSettingsPage():
     """Puts our page into Slicer's settings, where a user looks for it before the module was ever opened."""
     if slicer.util.mainWindow() is not None:  # else nobody opens settings, and the dialog would be made for nothing
-        from MemorizingSAM3DLib.ui.settings_panel import registerSettingsPage
+        from MemorizingSAM3DLib.ui.settings_page import registerSettingsPage
 
         registerSettingsPage()
 
@@ -98,8 +98,8 @@ class MemorizingSAM3DWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        from MemorizingSAM3DLib.engine.resources import resource_path
-        from MemorizingSAM3DLib.ui.panel import Panel
+        from MemorizingSAM3DLib.engine.files import resource_path
+        from MemorizingSAM3DLib.ui.panel.panel import Panel
 
         self.uiWidget = slicer.util.loadUI(str(resource_path("UI", "MemorizingSAM3D.ui")))
         self.layout.addWidget(self.uiWidget)
@@ -204,7 +204,7 @@ class MemorizingSAM3DLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """The scene's parameter node, wrapped."""
-        from MemorizingSAM3DLib.ui.parameters import PanelParameters
+        from MemorizingSAM3DLib.ui.panel.parameters import PanelParameters
 
         return PanelParameters(ScriptedLoadableModuleLogic.getParameterNode(self))
 

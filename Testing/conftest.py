@@ -15,7 +15,7 @@ A_SHAPE = (16, 14, 12)
 @pytest.fixture(scope="session")
 def a_headless_application() -> Any:
     pytest.importorskip("slicer", reason="needs slicer-core: pip install memorizing-sam3d[scene]")
-    from MemorizingSAM3DLib.scene.headless import headlessApplication
+    from MemorizingSAM3DLib.scene.headless.application import headlessApplication
 
     return headlessApplication()
 
@@ -54,7 +54,7 @@ def a_volume_node(a_scene: Any, an_oblique_matrix: np.ndarray) -> Any:
 
 @pytest.fixture
 def a_segmentation_node(a_volume_node: Any) -> Any:
-    from MemorizingSAM3DLib.scene.segments import createSegmentation
+    from MemorizingSAM3DLib.scene.segments.segmentation import createSegmentation
 
     return createSegmentation(a_volume_node, "a segmentation")
 

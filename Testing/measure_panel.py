@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=40)
     clicks = parser.parse_args().clicks
 
-    from MemorizingSAM3DLib.scene.headless import headlessApplication
+    from MemorizingSAM3DLib.scene.headless.application import headlessApplication
     from Testing.harness.application.slicer_application import slicerApplication
     from Testing.harness.application.views import openSliceViews
 
@@ -113,7 +113,7 @@ def measureCancel(module: Any, scan: Any) -> None:
 @contextmanager
 def written() -> Iterator[list[float]]:
     """Yields a list whose only number is how many seconds the writing of segments has taken."""
-    from MemorizingSAM3DLib.scene.segments import SegmentWriter
+    from MemorizingSAM3DLib.scene.segments.writer import SegmentWriter
 
     seconds, original = [0.0], SegmentWriter.writeVoxels
 

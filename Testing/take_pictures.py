@@ -23,9 +23,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "Screenshots")
     out: Path = parser.parse_args().out
 
-    from MemorizingSAM3DLib.scene.demo_scan import writeDemoScan
-    from MemorizingSAM3DLib.scene.headless import headlessApplication
-    from MemorizingSAM3DLib.scene.volumes import volumeNodeFromFile
+    from MemorizingSAM3DLib.scene.headless.application import headlessApplication
+    from MemorizingSAM3DLib.scene.headless.demonstration import writeDemoScan
+    from MemorizingSAM3DLib.scene.scan import volumeNodeFromFile
     from Testing.harness.application.slicer_application import slicerApplication
     from Testing.harness.application.views import openSliceViews
     from Testing.harness.application.waiting import waitFor

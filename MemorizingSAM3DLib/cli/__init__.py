@@ -19,7 +19,7 @@ from ..engine.errors import EngineError
 # Modules of this folder, in the order of the help. Each has ``register(app)``, which adds its command or group.
 _MODULES = (
     "segment", "demo", "train", "train_memory", "distill", "data", "evaluate", "experiment", "benchmark",
-    "memory", "memory_filling", "checkpoint",
+    "memory", "checkpoint",
 )  # fmt: skip
 
 

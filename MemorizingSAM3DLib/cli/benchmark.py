@@ -1,16 +1,113 @@
-"""``memorizing-sam3d benchmark``: how long things take here, how much memory, and against what."""
+"""``memorizing-sam3d benchmark``: how long things take here, how much memory, and against what.
+
+Runs parts of the benchmark with a bar, shows their tables and writes their files.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from .benchmark_options import Device, Model, Out, Repeats, Threads
-from .benchmark_running import run_part
+from .options import Device, Model, Out, Repeats, Threads
+
+if TYPE_CHECKING:
+    from MemorizingSAM3DLib.benchmarks.harness.contender import Part, Setting
+    from MemorizingSAM3DLib.benchmarks.harness.report import Report
+
+MakePart = Callable[["Setting"], "Part"]
+
+
+def run_part(make: MakePart, repeats: int, device: str, threads: int | None, model: str | None,
+             out: Path | None) -> Report:  # fmt: skip
+    """Measures a part, shows it, and writes it if a folder is given; ends the program if a contender failed.
+
+    Raises:
+        DeviceError: the device cannot compute. OutputError: the folder cannot be written to. CurveError: there is
+            nothing to draw with.
+    """
+    report = measured(make, repeats, device, threads, model, out)
+    if report.failures:
+        raise typer.Exit(1)
+    return report
+
+
+def measured(make: MakePart, repeats: int, device: str, threads: int | None, model: str | None,
+             out: Path | None) -> Report:  # fmt: skip
+    """As :func:`run_part`, but a contender that fails is only shown."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from MemorizingSAM3DLib.benchmarks.harness.machine import machine_facts
+    from MemorizingSAM3DLib.benchmarks.harness.report import write_report
+    from MemorizingSAM3DLib.benchmarks.run import measure_part
+    from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
+
+    if out is not None:
+        require_matplotlib()
+    setting, description = the_setting(device, threads, model)
+    machine, part = machine_facts(setting, description), make(setting)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(part.title, total=part.turns(repeats))
+
+        def starts(title: str) -> None:
+            bar.update(task, description=title)
+
+        report = measure_part(part, setting, repeats, machine, lambda: bar.advance(task), starts)
+    show(report)
+    if out is not None:
+        files = write_report(out, report)
+        Console(highlight=False).print(
+            f"Wrote {', '.join(file.name for file in files)} to {out}.", markup=False, soft_wrap=True
+        )
+    return report
+
+
+def the_setting(device: str, threads: int | None, model: str | None) -> tuple[Setting, str]:
+    """The setting of a run, and the device in words.
+
+    Raises:
+        DeviceError: the device cannot compute.
+    """
+    import torch
+
+    from MemorizingSAM3DLib.benchmarks.harness.contender import Setting
+    from MemorizingSAM3DLib.engine.runtime.device import choose_runtime
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    runtime = choose_runtime(device)
+    return Setting(str(runtime.device), torch.get_num_threads(), model), runtime.description
+
+
+def show(report: Report) -> None:
+    """Prints the tables."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from MemorizingSAM3DLib.benchmarks.harness.report import machine_line, table_cells
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{report.part.title}[/bold]")
+    console.print(machine_line(report.machine))
+    for group, rows in report.tables:
+        header, lines = table_cells(group, rows, brief=True)
+        table = Table(*header, title=escape(group.title), title_justify="left", box=None, header_style="bold")
+        for column in table.columns[1:]:
+            if column.header not in ("wanted", "note"):
+                column.justify, column.no_wrap = "right", True
+        for row, cells in zip(rows, lines, strict=True):
+            style = "red" if row.state == "failed" or row.met is False else "dim" if row.state != "measured" else None
+            table.add_row(*map(escape, cells), style=style)
+        console.print()
+        console.print(table)
+        if group.remark:
+            console.print(group.remark, style="dim")
+
 
 group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -40,7 +137,7 @@ def encode(repeats: Repeats = 5, threads: Threads = None, device: Device = "auto
 
     memorizing-sam3d benchmark encode --repeats 7 --out runs/speed
     """
-    from ..benchmarks.encoding import encode_part
+    from MemorizingSAM3DLib.benchmarks.parts.encode import encode_part
 
     run_part(encode_part, repeats, device, threads, None, out)
 
@@ -57,7 +154,7 @@ def click(repeats: Repeats = 12, threads: Threads = None, device: Device = "auto
 
     memorizing-sam3d benchmark click --repeats 20
     """
-    from ..benchmarks.clicking import click_part
+    from MemorizingSAM3DLib.benchmarks.parts.click import click_part
 
     run_part(click_part, repeats, device, threads, model, out)
 
@@ -71,7 +168,7 @@ def session(repeats: Repeats = 3, threads: Threads = None, device: Device = "aut
 
     memorizing-sam3d benchmark session --threads 2 --out runs/speed
     """
-    from ..benchmarks.sessions import session_part
+    from MemorizingSAM3DLib.benchmarks.parts.session import session_part
 
     run_part(session_part, repeats, device, threads, model, out)
 
@@ -85,7 +182,7 @@ def memory(repeats: Repeats = 7, threads: Threads = None, device: Device = "auto
 
     memorizing-sam3d benchmark memory --device cpu --out runs/speed
     """
-    from ..benchmarks.remembering import memory_part
+    from MemorizingSAM3DLib.benchmarks.parts.memories import memory_part
 
     run_part(memory_part, repeats, device, threads, model, out)
 
@@ -111,7 +208,7 @@ def knn(
 
     memorizing-sam3d benchmark knn --vectors 1000 --vectors 100000 --width 256
     """
-    from ..benchmarks.retrieval import knn_part
+    from MemorizingSAM3DLib.benchmarks.parts.scaling import knn_part
 
     sizes = vectors or [1_000, 100_000, 1_000_000]
     make = partial(knn_part, sizes=sizes, width=width, queries=queries, k=neighbours)
@@ -126,7 +223,7 @@ def writing(repeats: Repeats = 9, threads: Threads = None, out: Out = None) -> N
 
     memorizing-sam3d benchmark writing --threads 2
     """
-    from ..benchmarks.writing import writing_part
+    from MemorizingSAM3DLib.benchmarks.parts.write import writing_part
 
     run_part(writing_part, repeats, "cpu", threads, None, out)
 
@@ -140,7 +237,7 @@ def start(repeats: Repeats = 3, threads: Threads = None, device: Device = "auto"
 
     memorizing-sam3d benchmark start --repeats 5
     """
-    from ..benchmarks.starting import start_part
+    from MemorizingSAM3DLib.benchmarks.parts.session import start_part
 
     run_part(start_part, repeats, device, threads, model, out)
 
@@ -165,7 +262,7 @@ def scaling(
 
     memorizing-sam3d benchmark scaling --clicks 100 --largest 134
     """
-    from ..benchmarks.scaling import SCANS, scaling_part
+    from MemorizingSAM3DLib.benchmarks.parts.scaling import SCANS, scaling_part
 
     scans = [shape for shape in SCANS if shape[0] * shape[1] * shape[2] <= largest * 1_000_000]
     run_part(partial(scaling_part, most_clicks=clicks, scans=scans), repeats, device, threads, model, out)
@@ -189,8 +286,7 @@ def everything(
 
     memorizing-sam3d benchmark all --threads 2 --out runs/speed
     """
-    from ..benchmarks.everything import TABLE, all_parts, write_table
-    from .benchmark_running import measured
+    from MemorizingSAM3DLib.benchmarks.run import TABLE, all_parts, write_table
 
     reports = [measured(make, repeats or usual, device, threads, model, out) for make, usual in all_parts()]
     write_table(out, reports)

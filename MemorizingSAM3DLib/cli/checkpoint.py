@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from ..engine.download import CachedModel
-    from ..engine.registry import ModelEntry
+    from MemorizingSAM3DLib.engine.models.download import CachedModel
+    from MemorizingSAM3DLib.engine.models.registry import ModelEntry
 
 group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -43,8 +43,8 @@ def list_models(cache: _Cache = None, as_json: _Json = False) -> None:
     """
     from rich.table import Table
 
-    from ..engine.download import cache_folder, cached_models
-    from ..engine.registry import known_models
+    from MemorizingSAM3DLib.engine.models.download import cache_folder, cached_models
+    from MemorizingSAM3DLib.engine.models.registry import known_models
 
     cached = {model.entry.name: model for model in cached_models(cache)}
     known = list(known_models())
@@ -84,7 +84,7 @@ def inspect(
     """
     from rich.table import Table
 
-    from ..engine.checkpoints import inspect as inspect_checkpoint
+    from MemorizingSAM3DLib.engine.models.checkpoints import inspect as inspect_checkpoint
 
     with _status(f"Reading {source} ..."):
         found = inspect_checkpoint(source, cache)
@@ -139,7 +139,7 @@ def convert(
     target = target or source.with_suffix(".safetensors")
     if target.exists() and not force:
         raise typer.BadParameter(f"{target} is there already; give another name, or --force.", param_hint="TARGET")
-    from ..engine.checkpoints import convert_published
+    from MemorizingSAM3DLib.engine.models.checkpoints import convert_published
 
     with _status(f"Converting {source} ..."):
         convert_published(source, target, family)
@@ -162,7 +162,7 @@ def download(
 
     memorizing-sam3d checkpoint download sam-med3d-turbo
     """
-    from ..engine.registry import known_models
+    from MemorizingSAM3DLib.engine.models.registry import known_models
 
     entry = known_models().find(name)
     if not entry.shipped:
@@ -183,8 +183,8 @@ def remove(
 
     memorizing-sam3d checkpoint remove sam-med3d-turbo
     """
-    from ..engine.download import remove as remove_model
-    from ..engine.registry import known_models
+    from MemorizingSAM3DLib.engine.models.download import remove as remove_model
+    from MemorizingSAM3DLib.engine.models.registry import known_models
 
     entry = known_models().find(name)
     if not yes and not entry.shipped:
@@ -202,8 +202,8 @@ def register_weights(
     ] = None,
 ) -> None:
     """For maintainers: write a shipped file's size and SHA-256 into the registry."""
-    from ..engine.registry import record_facts
-    from ..engine.resources import resource_path
+    from MemorizingSAM3DLib.engine.files import resource_path
+    from MemorizingSAM3DLib.engine.models.registry import record_facts
 
     facts = record_facts(registry or resource_path("Models", "registry.json"), name, file)
     typer.echo(f"{name}: {facts.size} bytes, SHA-256 {facts.sha256}")
@@ -233,10 +233,14 @@ def pack(
 
     memorizing-sam3d checkpoint pack runs/mine mine.safetensors --levels image_encoder.blocks=15 --levels =63
     """
-    from ..engine.checkpoints import load, save_native
-    from ..engine.memory.interaction_weights import load_interaction_memory, save_interaction_memory
-    from ..engine.outputs import check_output
-    from ..learning.run_state import STATE, averaged_network
+    from MemorizingSAM3DLib.engine.interaction_memory.conditioning import (
+        load_interaction_memory,
+        save_interaction_memory,
+    )
+    from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
+    from MemorizingSAM3DLib.engine.scans.outputs import check_output
+    from MemorizingSAM3DLib.learning.training.trainer import STATE, averaged_network
+
     from .train_memory import MEMORY_FILE, trained_memory
 
     check_output(out, [run / STATE, run / MEMORY_FILE, run / "model.safetensors"], force, make_folder=True)
@@ -268,7 +272,7 @@ def _state(entry: ModelEntry, cached: CachedModel | None) -> str:
 def _fetch_with_bar(entry: ModelEntry, cache: Path | None, allow_unverified: bool) -> Path:
     from rich import progress
 
-    from ..engine.download import fetch
+    from MemorizingSAM3DLib.engine.models.download import fetch
 
     columns = (
         progress.TextColumn("{task.description}"),

@@ -48,11 +48,16 @@ def manifest(
 
     memorizing-sam3d data manifest nnUNet_raw/Dataset009_Spleen --licence "CC BY-SA 4.0" --out spleen.json
     """
-    from ..engine.outputs import check_output
-    from ..learning.folders import read_folder
-    from ..learning.manifest import DataError
-    from ..learning.manifest_making import ManifestOptions, make_manifest, write_manifest
-    from .training_runs import progress_of
+    from MemorizingSAM3DLib.engine.scans.outputs import check_output
+    from MemorizingSAM3DLib.learning.data.make_manifest import (
+        ManifestOptions,
+        make_manifest,
+        read_folder,
+        write_manifest,
+    )
+    from MemorizingSAM3DLib.learning.data.manifest import DataError
+
+    from .training_run import progress_of
 
     console = Console(highlight=False, soft_wrap=True)
     options = ManifestOptions(licence, dataset, modality, _names(label or []), val_share, seed)
@@ -99,10 +104,11 @@ def pack(
 
     memorizing-sam3d data pack --manifest data/manifest.json --out train.pack
     """
-    from ..engine.outputs import check_output
-    from ..learning.manifest import DataError, image_and_label, read_manifest, select
-    from ..learning.pack import write_pack
-    from .training_runs import progress_of
+    from MemorizingSAM3DLib.engine.scans.outputs import check_output
+    from MemorizingSAM3DLib.learning.data.manifest import DataError, image_and_label, read_manifest, select
+    from MemorizingSAM3DLib.learning.data.pack import write_pack
+
+    from .training_run import progress_of
 
     console = Console(highlight=False, soft_wrap=True)
     wanted = datasets.split(",") if datasets else None

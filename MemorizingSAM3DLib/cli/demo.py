@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from .points import parse_point
+from .options import parse_point
 
 if TYPE_CHECKING:
-    from ..scene.demonstration import ClickReport
+    from MemorizingSAM3DLib.scene.headless.demonstration import ClickReport
 
 
 def register(app: typer.Typer) -> None:
@@ -45,11 +45,11 @@ def demo(
     from rich.markup import escape
     from rich.table import Table
 
+    from MemorizingSAM3DLib.engine.scans.outputs import check_folder, check_output
+    from MemorizingSAM3DLib.scene.headless.demonstration import OUTPUT_FILES, Demonstration, writeDemoScan
+
     from ..engine.errors import OutputError
-    from ..engine.outputs import check_folder, check_output
-    from ..scene.demo_scan import writeDemoScan
-    from ..scene.demonstration import OUTPUT_FILES, Demonstration
-    from .predictors import load_predictor
+    from .options import load_predictor
 
     console = Console()
     if scan is not None and not point:

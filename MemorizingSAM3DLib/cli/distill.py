@@ -46,10 +46,11 @@ def distill(
     """
     import torch
 
-    from ..engine.checkpoints import load
-    from ..learning.distillation import DistillationObjective, DistillationOptions, student_of
-    from ..learning.training import TrainingOptions
-    from .training_runs import (
+    from MemorizingSAM3DLib.engine.models.checkpoints import load
+    from MemorizingSAM3DLib.learning.training.distillation import DistillationObjective, DistillationOptions, student_of
+    from MemorizingSAM3DLib.learning.training.trainer import TrainingOptions
+
+    from .training_run import (
         Data,
         Run,
         batch_source,

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .case_memory_options import chosen_cases
+from .options import chosen_cases
 
 if TYPE_CHECKING:
-    from ..engine.checkpoints import Checkpoint
-    from ..engine.predictor import Predictor
-    from ..learning.baselines import Baseline
-    from ..learning.evaluation_run import Outcome
-    from ..learning.evaluation_workers import Job
+    from MemorizingSAM3DLib.engine.models.checkpoints import Checkpoint
+    from MemorizingSAM3DLib.engine.session.predictor import Predictor
+    from MemorizingSAM3DLib.learning.evaluation.baselines import Baseline
+    from MemorizingSAM3DLib.learning.evaluation.run import Job, Outcome
 
 _LOOPS = ("same", "own")
 _SHOWN_FAILURES = 5
@@ -133,19 +132,28 @@ def evaluate(
         TimeRemainingColumn,
     )
 
-    from ..engine.download import cache_folder
-    from ..learning.case_task import CaseSource
-    from ..learning.collection import Collection
-    from ..learning.curves import draw_curves, require_matplotlib
-    from ..learning.evaluation import EvaluationOptions
-    from ..learning.evaluation_run import FORMAT_VERSION, case_tasks, identity, run_evaluation
-    from ..learning.evaluation_workers import Job, ModelSource
-    from ..learning.finished_structures import FinishedStructures
-    from ..learning.manifest import DataError, select, some_of_each_dataset
-    from ..learning.memory_choice import OFF, MemoryChoice
-    from ..learning.report import failures_json, write_results
-    from ..learning.summary import Summing, summarise
-    from ..learning.training_record import never_trained_on
+    from MemorizingSAM3DLib.engine.models.download import cache_folder
+    from MemorizingSAM3DLib.learning.data.manifest import DataError, select, some_of_each_dataset
+    from MemorizingSAM3DLib.learning.data.pack import Collection
+    from MemorizingSAM3DLib.learning.evaluation.evaluate import EvaluationOptions
+    from MemorizingSAM3DLib.learning.evaluation.memory_options import OFF, MemoryChoice
+    from MemorizingSAM3DLib.learning.evaluation.report import (
+        draw_curves,
+        failures_json,
+        require_matplotlib,
+        write_results,
+    )
+    from MemorizingSAM3DLib.learning.evaluation.results import FinishedStructures, never_trained_on
+    from MemorizingSAM3DLib.learning.evaluation.run import (
+        FORMAT_VERSION,
+        CaseSource,
+        Job,
+        ModelSource,
+        case_tasks,
+        identity,
+        run_evaluation,
+    )
+    from MemorizingSAM3DLib.learning.evaluation.statistics import Summing, summarise
 
     prompts = _prompts(start, protocol, clicks)
     if baseline_loop not in _LOOPS:
@@ -217,8 +225,8 @@ def _names(text: str | None) -> list[str] | None:
 
 def _prompts(start: str, protocol: str, clicks: int | None) -> int:
     """How many prompts a structure gets. Raises typer.BadParameter where they do not go together."""
-    from ..learning.challenge import CHALLENGE_CLICKS, CHALLENGE_STARTS, CVPR25, PROTOCOLS
-    from ..learning.first_prompts import BOX, STARTS
+    from MemorizingSAM3DLib.learning.evaluation.challenge import CHALLENGE_CLICKS, CHALLENGE_STARTS, CVPR25, PROTOCOLS
+    from MemorizingSAM3DLib.learning.evaluation.first_prompts import BOX, STARTS
 
     for value, known, option in ((start, STARTS, "--start"), (protocol, PROTOCOLS, "--protocol")):
         if value not in known:
@@ -231,8 +239,9 @@ def _prompts(start: str, protocol: str, clicks: int | None) -> int:
 
 
 def _refuse_unknown_prompts(start: str, predictor: Predictor) -> None:
+    from MemorizingSAM3DLib.learning.evaluation.first_prompts import REGIONS
+
     from ..engine.errors import PromptError
-    from ..learning.first_prompts import REGIONS
 
     if start in REGIONS and not predictor.knows_regions:
         raise PromptError(
@@ -241,7 +250,7 @@ def _refuse_unknown_prompts(start: str, predictor: Predictor) -> None:
 
 
 def _refuse_unknown(datasets: Sequence[str], entries: Sequence[Mapping[str, Any]], option: str) -> None:
-    from ..learning.manifest import DataError
+    from MemorizingSAM3DLib.learning.data.manifest import DataError
 
     known = sorted({entry["dataset"] for entry in entries})
     for name in datasets:
@@ -250,8 +259,9 @@ def _refuse_unknown(datasets: Sequence[str], entries: Sequence[Mapping[str, Any]
 
 
 def _prepare(folder: Path) -> None:
+    from MemorizingSAM3DLib.engine.scans.outputs import check_folder
+
     from ..engine.errors import OutputError
-    from ..engine.mask_files import check_folder
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -262,8 +272,8 @@ def _prepare(folder: Path) -> None:
 
 def _baselines() -> tuple[Baseline, ...]:
     """All of them; those that need slicer-core live in the scene, which learning does not know."""
-    from ..learning.baselines import classic_baselines
-    from ..scene.grow_from_seeds import GrowFromSeeds
+    from MemorizingSAM3DLib.learning.evaluation.baselines import classic_baselines
+    from MemorizingSAM3DLib.scene.headless.grow_from_seeds import GrowFromSeeds
 
     tools = (GrowFromSeeds(), *classic_baselines())
     for tool in tools:
@@ -303,8 +313,9 @@ def _environment(job: Job, predictor: Predictor, workers: int, seconds: float, r
 
     import torch
 
+    from MemorizingSAM3DLib.learning.evaluation.report import versions
+
     from .. import __version__
-    from ..learning.report import versions
 
     return {
         "device": predictor.runtime.description,
@@ -331,7 +342,7 @@ def _report_failures(outcome: Outcome, console: Console) -> None:
 
 
 def _nothing_evaluated(outcome: Outcome, minimum_ml: float) -> Exception:
-    from ..learning.manifest import DataError
+    from MemorizingSAM3DLib.learning.data.manifest import DataError
 
     if outcome.failures:
         return DataError(f"No case could be evaluated: {outcome.failures[0].message}", "See the other messages above.")
@@ -339,8 +350,8 @@ def _nothing_evaluated(outcome: Outcome, minimum_ml: float) -> Exception:
 
 
 def _show(console: Console, document: Mapping[str, Any]) -> None:
-    from ..learning.challenge import challenge_table
-    from ..learning.effort import effort_table
+    from MemorizingSAM3DLib.learning.evaluation.challenge import challenge_table
+    from MemorizingSAM3DLib.learning.evaluation.effort import effort_table
 
     shown = list(document["mean"]["dice"])
 

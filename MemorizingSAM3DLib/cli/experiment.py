@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .experiments import Budget, finished, note_done, numbers_of
+from MemorizingSAM3DLib.learning.experiments.budget import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from ..learning.mais_arms import Arm, TrainingPlan
+    from MemorizingSAM3DLib.learning.experiments.mais import Arm, TrainingPlan
 
 _TITLES = {
     "fractions": "With and without interaction memory, by how many cases were trained on",
@@ -103,8 +103,8 @@ def mais(
 
     memorizing-sam3d experiment mais --manifest data/manifest.json --table kinds --steps 100 --val-cases 2 --out runs/k
     """
-    from ..learning.curves import require_matplotlib
-    from ..learning.mais_arms import BANK_SIZES, COST, TABLES, arms_of
+    from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
+    from MemorizingSAM3DLib.learning.experiments.mais import BANK_SIZES, COST, TABLES, arms_of
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -138,8 +138,9 @@ def mais(
 
 def _given_newest_click(start: str, out: Path) -> Path:
     """The same network, given the newest click alone; in the experiment's folder."""
-    from ..engine.checkpoints import save_native
-    from .training_runs import native_start
+    from MemorizingSAM3DLib.engine.models.checkpoints import save_native
+
+    from .training_run import native_start
 
     path = out / "start-newest-click.safetensors"
     if not path.exists():
@@ -159,7 +160,8 @@ def _of_training(budget: MaisBudget) -> dict[str, Any]:
 
 def _trained(out: Path, plan: TrainingPlan, budget: MaisBudget, minutes: float | None) -> bool:
     """Trains what is not trained yet; whether it is finished."""
-    from ..learning.run_state import STATE, read_state
+    from MemorizingSAM3DLib.learning.training.trainer import STATE, read_state
+
     from .train_memory import train_memory
 
     folder = out / "trainings" / plan.folder
@@ -210,7 +212,7 @@ def _remark(budget: MaisBudget) -> str:
 
 def _compare(out: Path, name: str, arms: Sequence[Arm], clicks: Sequence[int], remarks: Sequence[str], seed: int,
              console: Console) -> None:  # fmt: skip
-    from ..learning.mais_tables import compared, dice_of, write_comparison
+    from MemorizingSAM3DLib.learning.experiments.mais import compared, dice_of, write_comparison
 
     found = compared(arms, {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}, clicks, seed)
     files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
@@ -222,9 +224,9 @@ def _cost(out: Path, budget: MaisBudget, console: Console) -> None:
     """Measures time and memory with and without memory, and writes cost.json, cost.md and cost.png."""
     import os
 
-    from ..benchmarks.interaction_cost import cost_of
-    from ..learning.mais_cost import write_costs
-    from ..learning.report import replacing
+    from MemorizingSAM3DLib.benchmarks.parts.interaction_cost import cost_of
+    from MemorizingSAM3DLib.learning.evaluation.report import replacing
+    from MemorizingSAM3DLib.learning.experiments.mais import write_costs
 
     threads = budget.threads or os.cpu_count() or 1
     sizes = (60,)

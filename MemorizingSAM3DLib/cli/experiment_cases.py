@@ -1,22 +1,29 @@
-"""``memorizing-sam3d experiment cases``: what remembered cases give, by how many there are and how they are heard."""
+"""``memorizing-sam3d experiment cases``: what remembered cases give, by how many there are and how they are heard.
+
+``memorizing-sam3d experiment cases --table tuned``: the paper's comparison, a dataset at a time.
+
+Memorizing SAM compares a model as it is and a model that was fine-tuned, each with and without a memory that the
+fine-tuned one wrote. Here prompts and decoder are tuned and the encoder stays, so that one memory serves both.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from .case_memory_options import layers_of
-from .experiments import finished, note_done, numbers_of
+from MemorizingSAM3DLib.learning.experiments.budget import finished, note_done, numbers_of
+
+from .options import layers_of
 
 if TYPE_CHECKING:
-    from ..learning.case_arms import CaseArm
-    from ..learning.mais_tables import Dice
+    from MemorizingSAM3DLib.learning.experiments.case_memory import CaseArm
+    from MemorizingSAM3DLib.learning.experiments.mais import Dice
 
 _TITLES = {
     "growth": "Dice against the number of remembered cases",
@@ -87,9 +94,17 @@ def cases_experiment(
 
     memorizing-sam3d experiment cases --manifest data/manifest.json --val-cases 2 --sizes 1,3 --out runs/small
     """
-    from ..learning.case_arms import GROWTH, OVERHEAD, PROPOSED, TABLES, TUNED, Ablations, arms_of
-    from ..learning.curves import require_matplotlib
-    from ..learning.mais_tables import dice_of
+    from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
+    from MemorizingSAM3DLib.learning.experiments.case_memory import (
+        GROWTH,
+        OVERHEAD,
+        PROPOSED,
+        TABLES,
+        TUNED,
+        Ablations,
+        arms_of,
+    )
+    from MemorizingSAM3DLib.learning.experiments.mais import dice_of
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -138,14 +153,13 @@ def _memory(out: Path, size: int, budget: Budget, sizes: Sequence[int], console:
     """A memory of so many training cases of each dataset: that of the next smaller size, and those that it lacks."""
     from rich.progress import Progress
 
-    from ..engine.download import cache_folder
-    from ..engine.memory.case_memory import CaseMemory
-    from ..learning.case_memory_building import BuildJob, BuildProgress, build
-    from ..learning.case_task import CaseSource
-    from ..learning.collection import Collection
-    from ..learning.evaluation_workers import ModelSource
-    from ..learning.manifest import DataError, select, some_of_each_dataset
-    from ..learning.memory_choice import OFF, MemoryChoice
+    from MemorizingSAM3DLib.engine.case_memory.memory import CaseMemory
+    from MemorizingSAM3DLib.engine.models.download import cache_folder
+    from MemorizingSAM3DLib.learning.case_memory import BuildJob, BuildProgress, build
+    from MemorizingSAM3DLib.learning.data.manifest import DataError, select, some_of_each_dataset
+    from MemorizingSAM3DLib.learning.data.pack import Collection
+    from MemorizingSAM3DLib.learning.evaluation.memory_options import OFF, MemoryChoice
+    from MemorizingSAM3DLib.learning.evaluation.run import CaseSource, ModelSource
 
     folder, place = out / "memories" / f"n-{size}", out / "memories" / f"n-{size}-about"
     names = ("manifest", "model", "datasets", "include_nc", "minimum_ml", "layers", "seed")
@@ -182,7 +196,6 @@ def _memory(out: Path, size: int, budget: Budget, sizes: Sequence[int], console:
 
 def _tuned(out: Path, arms: list[CaseArm], budget: Budget, sizes: Sequence[int], steps: int,
            console: Console) -> dict[str, Dice]:  # fmt: skip
-    from .experiment_cases_tuned import dice_of_tuned
 
     most = max(sizes)
     return dice_of_tuned(
@@ -215,9 +228,8 @@ def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> 
 
 def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budget: Budget, dice: dict[str, Dice],
              console: Console) -> None:  # fmt: skip
-    from ..learning.case_arms import GROWTH
-    from ..learning.case_tables import draw_growth, write_csv
-    from ..learning.mais_tables import compared, write_comparison
+    from MemorizingSAM3DLib.learning.experiments.case_memory import GROWTH, draw_growth, write_csv
+    from MemorizingSAM3DLib.learning.experiments.mais import compared, write_comparison
 
     remarks = [
         f"Model {budget.model or 'shipped'}, training cases remembered, validation cases clicked by the evaluation's "
@@ -238,13 +250,18 @@ def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budge
 def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
     from rich.progress import Progress
 
-    from ..engine.download import cache_folder
-    from ..engine.recall.opening import open_case_recall
-    from ..learning.case_proposals import ProposedStructure, proposed_structures, write_proposals
-    from ..learning.collection import Collection
-    from ..learning.evaluation import EvaluationOptions, evaluated_labels
-    from ..learning.manifest import select, some_of_each_dataset
-    from .predictors import load_predictor
+    from MemorizingSAM3DLib.engine.models.download import cache_folder
+    from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
+    from MemorizingSAM3DLib.learning.data.manifest import select, some_of_each_dataset
+    from MemorizingSAM3DLib.learning.data.pack import Collection
+    from MemorizingSAM3DLib.learning.evaluation.evaluate import EvaluationOptions, evaluated_labels
+    from MemorizingSAM3DLib.learning.experiments.proposals import (
+        ProposedStructure,
+        proposed_structures,
+        write_proposals,
+    )
+
+    from .options import load_predictor
 
     folder, size = out / "proposed", max(sizes)
     unused = ("workers", "layers", "clicks")
@@ -275,9 +292,10 @@ def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
 
 
 def _overhead(out: Path, budget: Budget, repeats: int, console: Console) -> None:
-    from ..benchmarks.case_memory_cost import measure_case_memory
-    from ..learning.case_cost import write_case_costs
-    from .predictors import load_predictor
+    from MemorizingSAM3DLib.benchmarks.parts.memories import measure_case_memory
+    from MemorizingSAM3DLib.learning.experiments.case_memory import write_case_costs
+
+    from .options import load_predictor
 
     folder = out / "overhead"
     about = {"model": budget.model, "device": budget.device, "blocks": budget.layers[:1], "repeats": repeats}
@@ -290,3 +308,59 @@ def _overhead(out: Path, budget: Budget, repeats: int, console: Console) -> None
         note_done(folder, about)
     write_case_costs(out, json.loads((folder / "found.json").read_text(encoding="utf-8")))
     console.print((out / "overhead.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+
+
+Remember = Callable[[Path, "Budget"], Path]
+Evaluate = Callable[[Path, "CaseArm", "Budget", Path], None]
+
+
+def dice_of_tuned(out: Path, arms: list[CaseArm], budget: Budget, steps: int, remember: Remember, evaluate: Evaluate,
+                  console: Console) -> dict[str, Dice]:  # fmt: skip
+    """Dice of each arm by its title, over all datasets; tunes, remembers and evaluates what is not there yet.
+
+    Args:
+        arms: those that are called fine-tuned (:data:`..learning.case_arms.FINE_TUNED`) are of the tuned model.
+        steps: of the tuning to each dataset. remember: fills a memory in a folder; gives it. evaluate: an arm.
+    """
+    from MemorizingSAM3DLib.learning.experiments.case_memory import FINE_TUNED
+    from MemorizingSAM3DLib.learning.experiments.mais import dice_of
+
+    found: dict[str, Dice] = {arm.title: {} for arm in arms}
+    for dataset in _datasets(budget):
+        folder, own = out / "tuned" / dataset, replace(budget, datasets=dataset)
+        tuned = replace(own, model=str(_tuned_row(folder, own, steps, console)))
+        memory = remember(folder, tuned)
+        for arm in arms:
+            console.print(f"tuned: {dataset}, {arm.title}", style="bold", markup=False)
+            is_tuned = arm.title.startswith(FINE_TUNED)
+            place = folder / ("fine-tuned" if is_tuned else "as-it-is")
+            evaluate(place, arm, tuned if is_tuned else own, memory)
+            found[arm.title] |= dice_of(place / "evaluations" / arm.folder)
+    return found
+
+
+def _datasets(budget: Budget) -> list[str]:
+    from MemorizingSAM3DLib.learning.data.manifest import select
+    from MemorizingSAM3DLib.learning.data.pack import Collection
+
+    chosen = [name.strip() for name in budget.datasets.split(",")] if budget.datasets else None
+    entries = Collection.open(budget.manifest).entries
+    splits = ({entry["dataset"] for entry in select(entries, split, chosen, not budget.include_nc)}
+              for split in ("train", "val"))  # fmt: skip
+    return sorted(set.intersection(*splits))
+
+
+def _tuned_row(folder: Path, budget: Budget, steps: int, console: Console) -> Path:
+    from MemorizingSAM3DLib.engine.models.checkpoints import load, load_default
+
+    from .train import train
+
+    about = {"manifest": budget.manifest, "model": budget.model, "steps": steps, "seed": budget.seed}
+    if not finished(folder / "training", about):
+        console.print(f"tuned: {budget.datasets}, {steps} steps", style="bold", markup=False)
+        start = (load(budget.model) if budget.model else load_default()).path
+        train(folder / "training", manifest=budget.manifest, start=str(start), freeze_encoder=True, steps=steps,
+              synthetic=0.0, datasets=budget.datasets, include_nc=budget.include_nc, seed=budget.seed,
+              device=budget.device)  # fmt: skip
+        note_done(folder / "training", about)
+    return folder / "training" / "model.safetensors"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .experiments import Budget, finished, note_done, numbers_of
+from MemorizingSAM3DLib.learning.experiments.budget import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from ..learning.model_arms import ModelArm, ModelPlan
+    from MemorizingSAM3DLib.learning.experiments.model import ModelArm, ModelPlan
 
 _LAYER_SHARE = 1 / 3  # of a distillation's steps
 
@@ -66,8 +66,8 @@ def model_experiment(
 
     memorizing-sam3d experiment model --manifest data/manifest.json --table stem --steps 200 --val-cases 2 --out runs/s
     """
-    from ..learning.curves import require_matplotlib
-    from ..learning.model_arms import TABLES, model_arms
+    from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
+    from MemorizingSAM3DLib.learning.experiments.model import TABLES, model_arms
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -94,7 +94,8 @@ def model_experiment(
 
 def _trained(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget, minutes: float | None) -> bool:
     """Trains what is not trained yet, teachers before their students; whether it is finished."""
-    from ..learning.run_state import STATE, read_state
+    from MemorizingSAM3DLib.learning.training.trainer import STATE, read_state
+
     from .distill import distill
     from .train import train
 
@@ -144,8 +145,8 @@ def _evaluated(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget) -> No
 
 def _compare(out: Path, name: str, arms: list[ModelArm], seeds: int, clicks: list[int], budget: ModelBudget,
              console: Console) -> None:  # fmt: skip
-    from ..learning.mais_tables import compared, dice_of, write_comparison
-    from ..learning.model_arms import TITLES, mean_over_seeds, spread_over_seeds
+    from MemorizingSAM3DLib.learning.experiments.mais import compared, dice_of, write_comparison
+    from MemorizingSAM3DLib.learning.experiments.model import TITLES, mean_over_seeds, spread_over_seeds
 
     dice = {
         arm.title: [dice_of(out / "evaluations" / arm.training.folder(seed)) for seed in range(seeds)] for arm in arms

@@ -18,7 +18,7 @@ def _known_modality(word: str | None) -> str | None:
     Raises:
         typer.BadParameter: it is none.
     """
-    from ..engine.modality import MODALITIES
+    from MemorizingSAM3DLib.engine.scans.modality import MODALITIES
 
     if word is None:
         return None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .points import parse_point, ras_of_voxel
+from .options import parse_point, ras_of_voxel
 from .scan_options import FormChoice, Modality, SeriesChoice, VolumeChoice, open_scan
 
 
@@ -64,14 +64,15 @@ def segment(
     from rich.markup import escape
     from rich.progress import Progress
 
-    from ..engine.dicom_seg import check_dicom_seg
+    from MemorizingSAM3DLib.engine.scans.dicom_seg import check_dicom_seg
+    from MemorizingSAM3DLib.engine.scans.mask_files import check_mask_file, write_mask
+    from MemorizingSAM3DLib.engine.scans.outputs import refuse_inputs
+    from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
+    from MemorizingSAM3DLib.engine.session.session import InteractiveSession
+
     from ..engine.errors import EngineError
-    from ..engine.mask_files import check_mask_file, write_mask
-    from ..engine.outputs import refuse_inputs
     from ..engine.prompts import Click
-    from ..engine.recall.opening import open_case_recall
-    from ..engine.session import InteractiveSession
-    from .predictors import load_predictor
+    from .options import load_predictor
 
     console = Console(stderr=True)
     points = [parse_point(text) for text in point or ()]

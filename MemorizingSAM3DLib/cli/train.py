@@ -87,11 +87,12 @@ def train(
     """
     import torch
 
-    from ..engine.recall.remembering import case_layout
-    from ..learning.training import TrainingOptions
-    from .case_memory_options import layers_of
-    from .memory_filling import build
-    from .training_runs import (
+    from MemorizingSAM3DLib.engine.session.remember_case import case_layout
+    from MemorizingSAM3DLib.learning.training.trainer import TrainingOptions
+
+    from .memory import build
+    from .options import layers_of
+    from .training_run import (
         Data,
         Prompting,
         Run,
@@ -150,11 +151,12 @@ def train(
 
 def _network(start: str | None, changes: list[str]) -> tuple[NativeSAM3D, dict[str, Any] | None]:
     """The network to begin with, in training mode, and what it came from."""
+    from MemorizingSAM3DLib.learning.training.changed_networks import for_other_crops
+
     from ..engine.networks.config import shipped_config
     from ..engine.networks.sam3d import NativeSAM3D
-    from ..learning.other_crops import for_other_crops
-    from .network_changes import changed_config
-    from .training_runs import native_start
+    from .options import changed_config
+    from .training_run import native_start
 
     if start is None:
         return NativeSAM3D(changed_config(shipped_config(), changes)), None

@@ -11,8 +11,9 @@ import typer
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..engine.memory.interaction_weights import InteractionMemory
-    from ..engine.memory.memory_attention import MemoryAttention
+    from MemorizingSAM3DLib.engine.interaction_memory.conditioning import InteractionMemory
+    from MemorizingSAM3DLib.engine.networks.memory_attention import MemoryAttention
+
     from ..engine.networks.sam3d import NativeSAM3D
 
 MEMORY_FILE = "interaction_memory.safetensors"
@@ -86,11 +87,12 @@ def train_memory(
     """
     import torch
 
-    from ..learning.batches import RepeatedBatches
-    from ..learning.memory_objective import MemoryObjective, MemoryOptions
-    from ..learning.remembering import RememberingSAM3D
-    from ..learning.training import TrainingOptions
-    from .training_runs import (
+    from MemorizingSAM3DLib.learning.data.batches import RepeatedBatches
+    from MemorizingSAM3DLib.learning.training.changed_networks import RememberingSAM3D
+    from MemorizingSAM3DLib.learning.training.interaction_memory import MemoryObjective, MemoryOptions
+    from MemorizingSAM3DLib.learning.training.trainer import TrainingOptions
+
+    from .training_run import (
         Data,
         Run,
         batch_source,
@@ -150,8 +152,8 @@ def _check(kinds: str, without_memory: bool, freeze_decoder: bool, clicks: int, 
 
 
 def _attention(sam3d: NativeSAM3D, kinds: str, bank_size: int) -> MemoryAttention:
-    from ..engine.memory.interaction_config import InteractionConfig
-    from ..learning.remembering import TrainableMemoryAttention
+    from MemorizingSAM3DLib.engine.networks.memory_attention import InteractionConfig
+    from MemorizingSAM3DLib.learning.training.changed_networks import TrainableMemoryAttention
 
     config = sam3d.config
     return TrainableMemoryAttention(
@@ -160,8 +162,9 @@ def _attention(sam3d: NativeSAM3D, kinds: str, bank_size: int) -> MemoryAttentio
 
 
 def _write_memory(start: str, state: Path, facts: dict[str, Any], folder: Path) -> Path:
-    from ..engine.memory.interaction_weights import save_interaction_memory
-    from .training_runs import native_start
+    from MemorizingSAM3DLib.engine.interaction_memory.conditioning import save_interaction_memory
+
+    from .training_run import native_start
 
     path = folder / MEMORY_FILE
     # Bound to the network that was begun with: that is the one it will be given to.
@@ -171,8 +174,8 @@ def _write_memory(start: str, state: Path, facts: dict[str, Any], folder: Path) 
 
 def trained_memory(state: Path, facts: dict[str, Any]) -> InteractionMemory:
     """The averaged memory attention of a state, and the prompt encoder and the decoder if they were tuned along."""
-    from ..engine.memory.interaction_weights import InteractionMemory
-    from ..learning.run_state import averaged_remembering
+    from MemorizingSAM3DLib.engine.interaction_memory.conditioning import InteractionMemory
+    from MemorizingSAM3DLib.learning.training.trainer import averaged_remembering
 
     network = averaged_remembering(state)
     assert network.attention is not None
@@ -183,8 +186,8 @@ def trained_memory(state: Path, facts: dict[str, Any]) -> InteractionMemory:
 
 def _write_model(state: Path, facts: dict[str, Any], folder: Path) -> Path:
     """The averaged network that was trained without memory; float32, so that its encoder stays what it was."""
-    from ..engine.checkpoints import save_native
-    from ..learning.run_state import averaged_remembering
+    from MemorizingSAM3DLib.engine.models.checkpoints import save_native
+    from MemorizingSAM3DLib.learning.training.trainer import averaged_remembering
 
     path = folder / "model.safetensors"
     save_native(averaged_remembering(state).sam3d, path, facts, "float32")

@@ -1,1 +1,8 @@
-"""The engine: volumes, networks, checkpoints and the interactive session. Never imports slicer, vtk or qt."""
+"""The engine: from prompts in millimetres to a mask on the scan's grid. Never imports slicer, vtk or qt.
+
+Others use of it:
+
+- ``errors``: CheckpointError, ClickError, EngineError, OutputError, PromptError, VolumeError
+- ``files``: atomic_file, resource_path
+- ``prompts``: BoxPrompt, Click, Lasso, Listening, Point, Prompt, Prompts, Scribble
+"""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .machine import Machine
 from .requirements import Requirement
-from .wheel_folder import WheelFolder
+from .wheels import WheelFolder
 
 
 @dataclass(frozen=True)

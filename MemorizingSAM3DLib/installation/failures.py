@@ -5,8 +5,7 @@ from __future__ import annotations
 import tempfile
 
 from .machine import Machine
-from .obstacle import Obstacle, no_network, no_room, path_too_long, size_text
-from .plan import Plan, Step
+from .plan import Obstacle, Plan, Step, no_network, no_room, path_too_long, size_text
 
 _FULL = ("no space left", "errno 28", "winerror 112", "not enough space", "disk full")
 _LONG = ("winerror 206", "filename or extension is too long", "path too long", "file name too long")

@@ -1,16 +1,21 @@
-"""The work itself: package by package, so that it can be stopped in between and gone on with later."""
+"""The work itself: package by package, so that it can be stopped in between and gone on with later.
+
+An installation that goes on after a restart: a small record of what the user has agreed to.
+"""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from .condition import Condition, state_of
 from .failures import explain, in_use, still_damaged
 from .machine import Installer, InstallError, Machine
-from .obstacle import Obstacle, no_network
-from .plan import Plan, Step
+from .plan import Choice, Obstacle, Plan, Step, no_network
 from .requirements import TORCH
 
 Report = Callable[[int, Step], None]
@@ -99,3 +104,38 @@ class Installation:
 
     def _ended(self, result: Result, obstacle: Obstacle | None = None, goes_on: bool = False) -> Outcome:
         return Outcome(result, tuple(self._installed), obstacle, goes_on)
+
+
+_LASTS = 7 * 24 * 3600.0  # seconds; later nobody remembers having agreed
+
+
+class Store(Protocol):
+    """Keeps a text over a restart, as Slicer's settings do."""
+
+    def read(self) -> str:
+        """The text; "" if there is none."""
+        ...
+
+    def write(self, text: str) -> None:
+        """Keeps the text; "" removes it."""
+        ...
+
+
+def keep(store: Store, choice: Choice) -> None:
+    """Remembers that the user has agreed to this, and that it is not finished."""
+    store.write(json.dumps({"choice": choice.to_json(), "time": time.time()}))
+
+
+def take(store: Store) -> Choice | None:
+    """What is to be gone on with, or None. It is forgotten at once: what makes Slicer crash must not start again."""
+    text = store.read()
+    if not text:
+        return None
+    store.write("")
+    try:
+        record = json.loads(text)
+        choice = Choice.from_json(record["choice"])
+        age = time.time() - float(record["time"])
+    except (ValueError, KeyError, TypeError):  # written by another version
+        return None
+    return choice if 0 <= age < _LASTS else None

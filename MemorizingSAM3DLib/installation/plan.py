@@ -1,23 +1,107 @@
-"""What is to be installed, and what stands in the way: known before anything is changed."""
+"""What is to be installed, and what stands in the way: known before anything is changed.
+
+What the user chose in the dialog.
+
+What stands in the way, and what the user can do about it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from .accelerators import accelerators
-from .choice import Choice
-from .condition import SLICERS_OWN, Condition, PackageState, examine
-from .facts import INDEX, TORCH_SOURCE, facts_of, unpacked
+from .condition import INDEX, SLICERS_OWN, TORCH_SOURCE, Condition, PackageState, examine, facts_of, unpacked
 from .machine import Installer, Machine
-from .obstacle import Obstacle, no_room, no_torch_extension, path_too_long
 from .requirements import TORCH, Requirement
-from .wheel_folder import WheelFolder
+from .wheels import WheelFolder
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    Args:
+        folder: of wheels, for a computer without internet; None for the internet.
+        cpu_only: PyTorch without GPU support, which is much smaller.
+        extras: optional packages.
+        repair: packages to install anew although they look whole.
+    """
+
+    folder: Path | None = None
+    cpu_only: bool = False
+    extras: tuple[str, ...] = ()
+    repair: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), "folder": None if self.folder is None else str(self.folder)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Choice:
+        """From what `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        folder = values["folder"]
+        return cls(
+            folder=None if folder is None else Path(folder),
+            cpu_only=bool(values["cpu_only"]),
+            extras=tuple(str(name) for name in values["extras"]),
+            repair=tuple(str(name) for name in values["repair"]),
+        )
+
+
+class Obstacle(NamedTuple):
+    """problem: what is wrong, one sentence. remedy: what the user can do, one or two sentences."""
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.remedy}"
+
+
+def no_room(needed: float, free: float, folder: object) -> Obstacle:
+    """The disk is too full. needed, free: MB."""
+    return Obstacle(
+        f"The disk of {folder} has {size_text(free)} left; {size_text(needed)} are needed.",
+        "Make room there, or choose PyTorch without GPU support, which is smaller.",
+    )
+
+
+def no_network() -> Obstacle:
+    """The package index does not answer."""
+    return Obstacle(
+        "The package index (pypi.org, or the one that pip is set up for) cannot be reached.",
+        "Check the network and its proxy, or install from a folder of wheels (docs/offline.md says how to make one).",
+    )
+
+
+def path_too_long(folder: object) -> Obstacle:
+    """Windows refuses paths of 260 characters and more, and PyTorch has long ones."""
+    return Obstacle(
+        f"Paths below {folder} get longer than Windows allows (259 characters).",
+        "Install Slicer in a folder with a short path such as C:\\Slicer, or let an administrator enable long paths "
+        "(registry: LongPathsEnabled = 1).",
+    )
+
+
+def no_torch_extension() -> Obstacle:
+    """PyTorch comes through another extension."""
+    return Obstacle(
+        "The PyTorch extension is not installed; it finds the PyTorch that fits this computer.",
+        "Open the Extensions Manager (menu View), search for PyTorch, press Install, restart Slicer, and come back.",
+    )
+
+
+def size_text(megabytes: float) -> str:
+    """A size as people say it, in two digits."""
+    if megabytes >= 1000:
+        return f"{megabytes / 1000:.1f} GB"
+    return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.1f} MB"
+
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
 """PyTorch 2.10 and later have wheels for these; Slicer 5.10 and 5.12 have 3.12."""
-
 _LONGEST_IN_TORCH = 175  # characters from site-packages on: measured 171 in 2.13, a licence
 _WINDOWS_LIMIT = 259
 

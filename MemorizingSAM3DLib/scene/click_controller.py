@@ -5,32 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from MemorizingSAM3DLib.engine.cancellation import CancelledError
 from MemorizingSAM3DLib.engine.errors import EngineError, VolumeError
 from MemorizingSAM3DLib.engine.prompts import Click
-from MemorizingSAM3DLib.engine.worker import Outcome
-from MemorizingSAM3DLib.scene.alignment import alignSegmentation
-from MemorizingSAM3DLib.scene.click_edits import withoutClick, withTurnedClick
-from MemorizingSAM3DLib.scene.edit_history import describedFor
-from MemorizingSAM3DLib.scene.failures import messageOf
-from MemorizingSAM3DLib.scene.inference import Inference
-from MemorizingSAM3DLib.scene.locks import isLocked, setLocked
-from MemorizingSAM3DLib.scene.memories import Memories
-from MemorizingSAM3DLib.scene.model_choice import ModelChoice
-from MemorizingSAM3DLib.scene.placing import PointPlacing
-from MemorizingSAM3DLib.scene.point_lists import Point, PointLists
-from MemorizingSAM3DLib.scene.scan_frame import ScanFrame
-from MemorizingSAM3DLib.scene.scan_input import ScanInput
+from MemorizingSAM3DLib.engine.runtime.worker import CancelledError, Outcome
+from MemorizingSAM3DLib.scene.begin_segment import beginSegment
+from MemorizingSAM3DLib.scene.compute.engine_thread import Inference
+from MemorizingSAM3DLib.scene.compute.memories import Memories
+from MemorizingSAM3DLib.scene.compute.model_choice import ModelChoice
+from MemorizingSAM3DLib.scene.edits.history import describedFor
+from MemorizingSAM3DLib.scene.edits.segment_edits import SegmentEdits, withoutClick, withTurnedClick
+from MemorizingSAM3DLib.scene.edits.segment_record import lastClickedSegment, scanOf, segmentationOf
+from MemorizingSAM3DLib.scene.points.place_mode import PointPlacing, jumpTo
+from MemorizingSAM3DLib.scene.points.point_lists import Point, PointLists
+from MemorizingSAM3DLib.scene.scan import ScanFrame, ScanInput, checkScan
 from MemorizingSAM3DLib.scene.scene_watch import SceneWatch
-from MemorizingSAM3DLib.scene.segment_edits import SegmentEdits
-from MemorizingSAM3DLib.scene.segment_names import nextName
-from MemorizingSAM3DLib.scene.segment_start import beginSegment
-from MemorizingSAM3DLib.scene.segmentation_choice import lastClickedSegment, scanOf, segmentationOf
-from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
+from MemorizingSAM3DLib.scene.segments.oriented_images import alignSegmentation
+from MemorizingSAM3DLib.scene.segments.segmentation import addSegment, createSegmentation, isLocked, nextName, setLocked
 from MemorizingSAM3DLib.scene.signals import Signal
-from MemorizingSAM3DLib.scene.slice_views import jumpTo
-from MemorizingSAM3DLib.scene.status import Status, statusOf
-from MemorizingSAM3DLib.scene.volumes import checkScan
+from MemorizingSAM3DLib.scene.status import Status, messageOf, statusOf
 
 
 class ClickController:

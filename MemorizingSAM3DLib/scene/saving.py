@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from MemorizingSAM3DLib.engine.errors import OutputError
-from MemorizingSAM3DLib.scene.messages import capturedMessages
+from MemorizingSAM3DLib.scene.vtk_messages import capturedMessages
 
 _SEGMENTATION_SUFFIXES = (".seg.nrrd", ".nrrd")
 

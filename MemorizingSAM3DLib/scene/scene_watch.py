@@ -8,7 +8,7 @@ from vtkmodules.util.misc import calldata_type
 from vtkmodules.util.vtkConstants import VTK_OBJECT
 from vtkmodules.vtkCommonCore import vtkCommand
 
-from MemorizingSAM3DLib.scene.scan_frame import gridOf
+from MemorizingSAM3DLib.scene.scan import gridOf
 
 
 class SceneFollower(Protocol):

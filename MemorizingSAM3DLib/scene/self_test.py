@@ -11,8 +11,8 @@ import numpy as np
 
 from MemorizingSAM3DLib.scene.click_controller import ClickController
 from MemorizingSAM3DLib.scene.saving import saveScene, saveSegmentation
-from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation, maskFromSegment
-from MemorizingSAM3DLib.scene.volumes import ijkToWorld
+from MemorizingSAM3DLib.scene.scan import ijkToWorld
+from MemorizingSAM3DLib.scene.segments.segmentation import addSegment, createSegmentation, maskFromSegment
 
 _SPACING_MM = 2.0
 _SHAPE = (72, 80, 80)

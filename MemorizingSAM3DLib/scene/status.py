@@ -1,15 +1,20 @@
-"""What the user is told about the work behind the clicks."""
+"""What the user is told about the work behind the clicks.
+
+What the user is told when something went wrong.
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryFacts
+from MemorizingSAM3DLib.engine.errors import EngineError
+from MemorizingSAM3DLib.scene.compute.case_memory import CaseMemoryFacts
 
 if TYPE_CHECKING:
-    from MemorizingSAM3DLib.scene.inference import Inference
-    from MemorizingSAM3DLib.scene.model_choice import LoadedModel
+    from MemorizingSAM3DLib.scene.compute.engine_thread import Inference
+    from MemorizingSAM3DLib.scene.compute.model_choice import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -75,3 +80,22 @@ def _machineOf(loaded: LoadedModel) -> tuple[str, str | None]:
     if graphs is not None and graphs.problem:
         device += ", without CUDA graphs"
     return device, " ".join(text for text in (loaded.warning, ladder.warning) if text) or None
+
+
+# What PyTorch says: of a GPU, of the CPU's memory on Linux and macOS, and on Windows.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_REPORT = "Please report it, with the error log (menu Help, Report a Bug)."
+
+
+def messageOf(error: BaseException) -> str:
+    """Problem and remedy in plain words; what we did not foresee goes to the log with its traceback as well."""
+    if isinstance(error, EngineError):
+        return str(error)
+    logging.error("MemorizingSAM3D", exc_info=error)
+    words = str(error).strip()
+    if isinstance(error, MemoryError) or any(phrase in words.lower() for phrase in _OUT_OF_MEMORY):
+        return (
+            "There is not enough memory for this. Close other scans or programs, or choose the CPU in the settings. "
+            "The segment is as it was before."
+        )
+    return f"That did not work: {words or type(error).__name__}. The segment is as it was before. {_REPORT}"

@@ -1,1 +1,8 @@
-"""The panel: Qt widgets on one side, the scene's click controller on the other. Loads no torch, nothing third-party."""
+"""The panel, windows and settings: Qt on one side, the click controller on the other. Loads no torch.
+
+Others use of it:
+
+- ``sample_data``: registerSampleData
+- ``settings``: chosenModel
+- ``settings_page``: registerSettingsPage
+"""

@@ -1,17 +1,26 @@
-"""What went wrong last, where the user looks, and not in a dialog that has to be closed."""
+"""What went wrong last, where the user looks, and not in a dialog that has to be closed.
+
+The icons in Resources/Icons. Shapes differ as well as colours, so that no colour has to be told from another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
 from MemorizingSAM3DLib.engine.errors import EngineError
-from MemorizingSAM3DLib.ui.availability import asToolTip
-from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.icons import icon
+from MemorizingSAM3DLib.engine.files import resource_path
+from MemorizingSAM3DLib.ui.controls import Connections, asToolTip
+
+
+def icon(name: str) -> Any:
+    """A QIcon; Qt itself finds `name@2x.png` beside it for screens of high resolution."""
+    return qt.QIcon(str(resource_path("Icons", f"{name}.png")))
+
 
 ICON_SIZE = 20  # pixels
 # No background, so that it reads well in Slicer's light and dark style; the icons' shapes differ too.

@@ -10,19 +10,16 @@ import slicer
 from slicer.i18n import tr as _
 
 from MemorizingSAM3DLib.engine.errors import EngineError
-from MemorizingSAM3DLib.engine.resources import resource_path
-from MemorizingSAM3DLib.scene.model_manager import ModelManager
+from MemorizingSAM3DLib.engine.files import resource_path
+from MemorizingSAM3DLib.scene.compute.model_manager import ModelManager
 from MemorizingSAM3DLib.ui import settings
-from MemorizingSAM3DLib.ui.availability import asToolTip, setAvailable
-from MemorizingSAM3DLib.ui.connections import Connections
-from MemorizingSAM3DLib.ui.error_line import ErrorLine
-from MemorizingSAM3DLib.ui.icons import icon
-from MemorizingSAM3DLib.ui.model_licence import licenceAccepted
-from MemorizingSAM3DLib.ui.model_rows import ModelRow, megabytes, ownFileRow, rowOf
+from MemorizingSAM3DLib.ui.controls import Connections, asToolTip, setAvailable
+from MemorizingSAM3DLib.ui.error_line import ErrorLine, icon
+from MemorizingSAM3DLib.ui.model_rows import ModelRow, licenceAccepted, megabytes, ownFileRow, rowOf
 from MemorizingSAM3DLib.ui.poll_timer import PollTimer
 
 if TYPE_CHECKING:
-    from MemorizingSAM3DLib.engine.model_store import CheckedModel
+    from MemorizingSAM3DLib.engine.models.store import CheckedModel
 
 _STEPS = 1000  # of the progress bar
 _SIZE = 2  # the column

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import qt
 
-from MemorizingSAM3DLib.ui.connections import Connections
+from MemorizingSAM3DLib.ui.controls import Connections
 
 if TYPE_CHECKING:
     from MemorizingSAM3DLib.scene.signals import Signal

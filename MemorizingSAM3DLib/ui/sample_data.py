@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import slicer
 
-from MemorizingSAM3DLib.engine.resources import resource_path
+from MemorizingSAM3DLib.engine.files import resource_path
 
 CATEGORY = "MemorizingSAM3D"
 # As in slicer.util.TESTING_DATA_URL: the place where Slicer's own Sample Data lie, by their SHA-256.

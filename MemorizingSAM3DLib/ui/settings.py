@@ -1,4 +1,7 @@
-"""The user's settings: Slicer's QSettings below "MemorizingSAM3D/"."""
+"""The user's settings: Slicer's QSettings below "MemorizingSAM3D/".
+
+A text that outlives a restart, in Slicer's settings.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import NamedTuple
 
 import slicer
 
-from MemorizingSAM3DLib.engine.resources import resource_path
-from MemorizingSAM3DLib.scene.model_choice import ModelChoice
+from MemorizingSAM3DLib.engine.files import resource_path
+from MemorizingSAM3DLib.scene.compute.model_choice import ModelChoice
 from MemorizingSAM3DLib.scene.signals import Signal
 
 PREFIX = "MemorizingSAM3D/"
@@ -20,10 +23,8 @@ PRECISION = f"{PREFIX}Precision"
 THREADS = f"{PREFIX}Threads"
 CACHE_FOLDER = f"{PREFIX}CacheFolder"
 MEMORY_FOLDER = f"{PREFIX}MemoryFolder"
-
 A_FILE = "file"
 """The value of MODEL when the model is the file of MODEL_FILE."""
-
 modelChosen = Signal()
 """Emitted when the model was chosen elsewhere than on the settings page, which writes its own values."""
 
@@ -97,3 +98,21 @@ def chosenModel() -> ModelChoice:
         threads=slicer.util.settingsValue(THREADS, 0, converter=int),
         cacheFolder=slicer.util.settingsValue(CACHE_FOLDER, "", converter=str),
     )
+
+
+_KEY = f"{PREFIX}PendingInstallation"
+
+
+class SettingsStore:
+    """An `installation.pending.Store`."""
+
+    def read(self) -> str:
+        return slicer.util.settingsValue(_KEY, "", converter=str)
+
+    def write(self, text: str) -> None:
+        settings = slicer.app.userSettings()
+        if text:
+            settings.setValue(_KEY, text)
+        else:
+            settings.remove(_KEY)
+        settings.sync()  # a restart may follow at once

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from MemorizingSAM3DLib.benchmarks import made_scans, predictors
-from MemorizingSAM3DLib.benchmarks.contender import Setting
-from MemorizingSAM3DLib.engine.checkpoints import save_native
+from MemorizingSAM3DLib.benchmarks import fixtures
+from MemorizingSAM3DLib.benchmarks.harness.contender import Setting
+from MemorizingSAM3DLib.engine.models.checkpoints import save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.engine.small_networks import SMALL_NATIVE
 
@@ -20,6 +20,6 @@ def a_small_setting(tmp_path_factory) -> Setting:
 
 @pytest.fixture
 def a_small_hospital(monkeypatch) -> None:
-    monkeypatch.setattr(made_scans, "SHAPE", (24, 40, 40))
-    monkeypatch.setattr(made_scans, "SPACING_MM", (4.0, 4.0, 6.0))
-    monkeypatch.setattr(predictors, "CROP_SPACING_MM", 6.0)  # the small network's crop then holds the organ
+    monkeypatch.setattr(fixtures, "SHAPE", (24, 40, 40))
+    monkeypatch.setattr(fixtures, "SPACING_MM", (4.0, 4.0, 6.0))
+    monkeypatch.setattr(fixtures, "CROP_SPACING_MM", 6.0)  # the small network's crop then holds the organ

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from MemorizingSAM3DLib.benchmarks.contender import Contender, Job, Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.harness.contender import Contender, Job, Setting, UnavailableError
 
 
 def noting(setting: Setting, log: str, name: str) -> Job:

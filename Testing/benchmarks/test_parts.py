@@ -7,10 +7,11 @@ import pickle
 import numpy as np
 import pytest
 
-from MemorizingSAM3DLib.benchmarks import made_scans, remembering, scaling, sessions, starting, writing
-from MemorizingSAM3DLib.benchmarks.contender import Setting, UnavailableError
-from MemorizingSAM3DLib.benchmarks.everything import all_parts
-from MemorizingSAM3DLib.benchmarks.made_scans import a_volume, organ_box
+from MemorizingSAM3DLib.benchmarks import fixtures
+from MemorizingSAM3DLib.benchmarks.fixtures import a_volume, organ_box
+from MemorizingSAM3DLib.benchmarks.harness.contender import Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.parts import memories, scaling, session, write
+from MemorizingSAM3DLib.benchmarks.run import all_parts
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
 
 CPU = Setting()
@@ -35,12 +36,12 @@ def test_every_part_has_contenders_with_names_of_their_own_that_can_be_sent_to_a
 def test_ten_clicks_encode_once_and_paste_the_organ_where_the_published_way_pastes_the_crop(
     a_small_hospital, monkeypatch
 ):
-    monkeypatch.setattr(sessions, "CLICKS", 3)
+    monkeypatch.setattr(session, "CLICKS", 3)
     made = []
-    monkeypatch.setattr(sessions, "predictor_of", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
-    ours = sessions.ten_clicks(CPU, "student", config=SMALL_FASTSAM3D)
-    again = sessions.ten_clicks(CPU, "student", reencode=True, config=SMALL_FASTSAM3D)
-    literal = sessions.ten_published_clicks(CPU, "student", config=SMALL_FASTSAM3D)
+    monkeypatch.setattr(session, "predictor_of", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
+    ours = session.ten_clicks(CPU, "student", config=SMALL_FASTSAM3D)
+    again = session.ten_clicks(CPU, "student", reencode=True, config=SMALL_FASTSAM3D)
+    literal = session.ten_published_clicks(CPU, "student", config=SMALL_FASTSAM3D)
 
     before = [predictor.encodes for predictor in made]
     masks = [job.run() for job in (ours, again, literal)]
@@ -51,51 +52,51 @@ def test_ten_clicks_encode_once_and_paste_the_organ_where_the_published_way_past
     assert np.array_equal(masks[0], masks[1])
 
 
-original = sessions.predictor_of
+original = session.predictor_of
 
 
 @pytest.mark.parametrize("options", [{}, {"remembered": 2}, {"reencode": True}], ids=str)
 def test_a_whole_session_starts_from_nothing_each_time(a_small_setting, a_small_hospital, options):
-    job = sessions.whole_session(a_small_setting, 3, **options)
+    job = session.whole_session(a_small_setting, 3, **options)
     assert np.array_equal(job.run().copy(), job.run())
 
 
 def test_memories_are_measured(a_small_setting, a_small_hospital):
-    conditioned = remembering.memory_attention(CPU, 3, SMALL_FASTSAM3D).run()
+    conditioned = memories.memory_attention(CPU, 3, SMALL_FASTSAM3D).run()
     assert conditioned.embedding.shape == (1, 48, 4, 4, 4)
-    plain, attending = (remembering.encode(a_small_setting, n).run().embedding for n in (0, 2))
+    plain, attending = (memories.encode(a_small_setting, n).run().embedding for n in (0, 2))
     assert plain.shape == attending.shape and not np.allclose(plain, attending)
-    extent, logits = remembering.first_click(CPU, 3, SMALL_NATIVE).run()
+    extent, logits = memories.first_click(CPU, 3, SMALL_NATIVE).run()
     assert extent.shape[1] == 3 and logits.shape == (SMALL_NATIVE.output_size,) * 3
 
 
 def test_pasting_ours_and_as_published_draws_the_organ(a_small_hospital):
-    organ = writing.organ_mask(1.0)
-    volume = made_scans.a_volume()
-    boxed, whole = (writing.paste(CPU, whole=whole).run() for whole in (False, True))
-    published = writing.paste_as_published(CPU).run()
+    organ = write.organ_mask(1.0)
+    volume = fixtures.a_volume()
+    boxed, whole = (write.paste(CPU, whole=whole).run() for whole in (False, True))
+    published = write.paste_as_published(CPU).run()
     assert boxed.sum() == whole.sum() == pytest.approx(organ.sum(), rel=0.05)
-    assert boxed.shape == made_scans.organ_box(volume).shape
+    assert boxed.shape == fixtures.organ_box(volume).shape
     assert (published & organ).sum() > 0.9 * organ.sum()
-    assert writing.paste(CPU, whole=True, oblique=True).run().sum() == pytest.approx(organ.sum(), rel=0.05)
+    assert write.paste(CPU, whole=True, oblique=True).run().sum() == pytest.approx(organ.sum(), rel=0.05)
 
 
 @pytest.mark.parametrize("way", ["changed box", "whole scan", "slicer.util"])
 def test_two_masks_are_written_in_turn(a_scene, a_small_hospital, way):
-    from MemorizingSAM3DLib.scene.segments import maskFromSegment
+    from MemorizingSAM3DLib.scene.segments.segmentation import maskFromSegment
 
-    job = writing.write(CPU, way)
+    job = write.write(CPU, way)
     segmentation = a_scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     segment = segmentation.GetSegmentation().GetNthSegmentID(0)
     node = a_scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     for scale in (1.05, 1.0, 1.05):
         job.run()
-        assert np.array_equal(maskFromSegment(segmentation, segment, node), writing.organ_mask(scale))
+        assert np.array_equal(maskFromSegment(segmentation, segment, node), write.organ_mask(scale))
 
 
 def test_a_cold_start_tells_its_steps(a_small_setting, a_small_hospital):
-    laps = starting.cold_start(a_small_setting).run()
-    assert set(starting.start_part(CPU).groups[0].wanted) == {f"ours: {list(laps)[3]}"}
+    laps = session.cold_start(a_small_setting).run()
+    assert set(session.start_part(CPU).groups[0].wanted) == {f"ours: {list(laps)[3]}"}
     assert laps["all of it"] == pytest.approx(sum(list(laps.values())[:4]))
 
 

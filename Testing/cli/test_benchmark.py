@@ -5,8 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from MemorizingSAM3DLib.benchmarks import alternation, encoding, everything
-from MemorizingSAM3DLib.benchmarks.contender import Group, Part, Wanted
+from MemorizingSAM3DLib.benchmarks import run as everything
+from MemorizingSAM3DLib.benchmarks.harness import process
+from MemorizingSAM3DLib.benchmarks.harness.contender import Group, Part, Wanted
+from MemorizingSAM3DLib.benchmarks.parts import encode
 from MemorizingSAM3DLib.cli import app
 from Testing.benchmarks import some_contenders as some
 from Testing.benchmarks.some_contenders import a_contender
@@ -21,7 +23,7 @@ def a_part(*makes, name="made"):
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch):
-    monkeypatch.setattr(alternation, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(process, "PAUSE_SECONDS", 0.0)
 
 
 def run(*arguments: object):
@@ -31,7 +33,7 @@ def run(*arguments: object):
 def test_a_part_is_measured_shown_and_written(monkeypatch, tmp_path):
     settings = []
     part = a_part(some.quick, some.unavailable)
-    monkeypatch.setattr(encoding, "encode_part", lambda setting: settings.append(setting) or part)
+    monkeypatch.setattr(encode, "encode_part", lambda setting: settings.append(setting) or part)
 
     done = run("encode", "--repeats", 2, "--device", "cpu", "--out", tmp_path / "speed")
 
@@ -64,7 +66,7 @@ def test_a_device_that_is_not_there_is_an_error():
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(encoding, "encode_part", lambda setting: a_part())
+    monkeypatch.setattr(encode, "encode_part", lambda setting: a_part())
     (tmp_path / "file").touch()
     done = run("encode", "--device", "cpu", "--out", tmp_path / "file" / "folder")
     assert done.exit_code == 1

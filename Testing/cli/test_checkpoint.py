@@ -9,9 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import load, save_native
-from MemorizingSAM3DLib.engine.download import model_path
-from MemorizingSAM3DLib.engine.registry import known_models
+from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
+from MemorizingSAM3DLib.engine.models.download import model_path
+from MemorizingSAM3DLib.engine.models.registry import known_models
 from Testing.engine.small_networks import SMALL_FASTSAM3D, small_state
 
 
@@ -110,14 +110,16 @@ def test_an_interrupt_is_exit_code_130(monkeypatch):
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("MemorizingSAM3DLib.engine.checkpoints.inspect", interrupt)
+    monkeypatch.setattr("MemorizingSAM3DLib.engine.models.checkpoints.inspect", interrupt)
     done = run("inspect", "native-v4")
     assert done.exit_code == 130
     assert "Interrupted" in done.stderr
 
 
 def test_the_licence_is_told_before_anything_is_fetched(a_cache, monkeypatch):
-    monkeypatch.setattr("MemorizingSAM3DLib.engine.download.fetch", lambda *_arguments: print("fetched") or "there")
+    monkeypatch.setattr(
+        "MemorizingSAM3DLib.engine.models.download.fetch", lambda *_arguments: print("fetched") or "there"
+    )
     done = run("download", "sam-med3d-turbo")
     entry = known_models().find("sam-med3d-turbo")
     assert done.exit_code == 0, done.output
@@ -165,7 +167,7 @@ def test_removing_asks_first(a_cache):
 
 
 def test_registering_a_file_writes_its_hash(tmp_path, a_cache):
-    from MemorizingSAM3DLib.engine.resources import resource_path
+    from MemorizingSAM3DLib.engine.files import resource_path
 
     registry = tmp_path / "registry.json"
     registry.write_bytes(resource_path("Models", "registry.json").read_bytes())

@@ -6,8 +6,8 @@ import numpy as np
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.learning.manifest import read_manifest
-from MemorizingSAM3DLib.learning.pack import read_pack
+from MemorizingSAM3DLib.learning.data.manifest import read_manifest
+from MemorizingSAM3DLib.learning.data.pack import read_pack
 from Testing.learning.small_cases import a_case
 from Testing.learning.small_files import a_manifest, write_case, write_volume
 

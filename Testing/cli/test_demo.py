@@ -40,7 +40,7 @@ def test_an_output_that_cannot_be_a_folder_is_said(tmp_path):
 
 def test_the_demonstrations_own_scan_is_a_brain_with_its_mask(tmp_path):
     from MemorizingSAM3DLib.engine.geometry import Volume
-    from MemorizingSAM3DLib.scene.demo_scan import writeDemoScan
+    from MemorizingSAM3DLib.scene.headless.demonstration import writeDemoScan
 
     path, mask = writeDemoScan(tmp_path)
 

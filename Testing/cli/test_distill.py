@@ -5,9 +5,9 @@ import torch
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import load, save_native
+from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from MemorizingSAM3DLib.learning.training_log import read_log
+from MemorizingSAM3DLib.learning.training.log import read_log
 from Testing.engine.small_networks import SMALL_NATIVE, SMALL_SAM_MED3D
 from Testing.learning.small_files import a_manifest
 

@@ -12,14 +12,13 @@ import torch
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import load, save_native
-from MemorizingSAM3DLib.engine.memory.case_memory import CaseMemory
-from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig
-from MemorizingSAM3DLib.engine.memory.interaction_weights import InteractionMemory, save_interaction_memory
-from MemorizingSAM3DLib.engine.memory.memory_attention import MemoryAttention
+from MemorizingSAM3DLib.engine.case_memory.memory import CaseMemory
+from MemorizingSAM3DLib.engine.files import resource_path
+from MemorizingSAM3DLib.engine.interaction_memory.conditioning import InteractionMemory, save_interaction_memory
+from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.config import full_grid_config
+from MemorizingSAM3DLib.engine.networks.memory_attention import InteractionConfig, MemoryAttention
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from MemorizingSAM3DLib.engine.resources import resource_path
 from Testing.cli.test_segment import a_model  # noqa: F401
 from Testing.learning.small_evaluations import manifest_of, two_blocks
 from Testing.learning.small_files import write_volume
@@ -230,7 +229,7 @@ def test_a_folder_that_cannot_be_made_is_said(arguments, tmp_path):
 
 
 def test_a_full_disk_stops_it_and_the_same_command_goes_on(arguments, tmp_path, monkeypatch):
-    from MemorizingSAM3DLib.learning.finished_structures import FinishedStructures
+    from MemorizingSAM3DLib.learning.evaluation.results import FinishedStructures
 
     sound, written = FinishedStructures.add, []
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from MemorizingSAM3DLib.benchmarks import interaction_cost
-from MemorizingSAM3DLib.engine.checkpoints import load, save_native
+from MemorizingSAM3DLib.benchmarks.parts import interaction_cost
+from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.cli.test_train import run
 from Testing.engine.small_networks import SMALL_NATIVE

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import save_native
+from MemorizingSAM3DLib.engine.models.checkpoints import save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.engine.phantoms import ball, ct_of, dice
 from Testing.engine.small_networks import SMALL_NATIVE, small_state

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import save_native
 from MemorizingSAM3DLib.engine.geometry import Volume
+from MemorizingSAM3DLib.engine.models.checkpoints import save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.engine.dicom_writing import PATIENT, PT, write_series
 from Testing.engine.small_networks import SMALL_NATIVE, small_state

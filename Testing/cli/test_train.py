@@ -7,14 +7,14 @@ import torch
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import load, save_native
+from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from MemorizingSAM3DLib.engine.recall.opening import open_case_recall
-from MemorizingSAM3DLib.learning.manifest import read_manifest
-from MemorizingSAM3DLib.learning.pack import write_pack
-from MemorizingSAM3DLib.learning.run_state import read_state
-from MemorizingSAM3DLib.learning.training_log import read_log
+from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
+from MemorizingSAM3DLib.learning.data.manifest import read_manifest
+from MemorizingSAM3DLib.learning.data.pack import write_pack
+from MemorizingSAM3DLib.learning.training.log import read_log
+from MemorizingSAM3DLib.learning.training.trainer import read_state
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_FULL_GRID, SMALL_NATIVE, small_state
 from Testing.learning.small_cases import a_case
 from Testing.learning.small_files import a_manifest, write_volume

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
-from MemorizingSAM3DLib.engine.checkpoints import load
+from MemorizingSAM3DLib.engine.models.checkpoints import load
 
 
 def run(*arguments: object):

@@ -6,13 +6,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from MemorizingSAM3DLib.engine.checkpoints import load, save_native
-from MemorizingSAM3DLib.engine.memory.interaction_weights import (
+from MemorizingSAM3DLib.engine.interaction_memory.conditioning import (
     load_default_interaction_memory,
     load_interaction_memory,
 )
+from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from MemorizingSAM3DLib.learning.training_log import read_log
+from MemorizingSAM3DLib.learning.training.log import read_log
 from Testing.cli.test_train import QUICK, run
 from Testing.engine.small_networks import SMALL_NATIVE
 from Testing.learning.small_files import a_manifest

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from MemorizingSAM3DLib.engine.checkpoints import save_native
+from MemorizingSAM3DLib.engine.models.checkpoints import save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.docs.substitutions import SMALL_MODEL
 from Testing.engine.small_networks import SMALL_NATIVE

@@ -24,7 +24,7 @@ def written():
     texts = set()
     for path in (REPOSITORY / "Resources" / "UI").glob("*.ui"):
         texts |= set(re.findall(r"<string[^>]*>([^<]*)</string>", path.read_text(encoding="utf-8")))
-    for path in (REPOSITORY / "MemorizingSAM3DLib" / "ui").glob("*.py"):
+    for path in (REPOSITORY / "MemorizingSAM3DLib" / "ui").rglob("*.py"):
         texts |= set(re.findall(r'_\("([^"]+)"\)', path.read_text(encoding="utf-8")))
     return {_plain(html.unescape(text)) for text in texts}
 

@@ -75,6 +75,6 @@ def test_nothing_heavy_is_imported_when_a_module_is_loaded(folder):
 
 
 def test_an_import_that_is_not_allowed_is_seen():
-    source = "import torch\nfrom ..scene import volumes\nfrom MemorizingSAM3DLib.ui.panel import Panel\nimport vtk.util"
+    source = "import torch\nfrom ..scene import volumes\nfrom MemorizingSAM3DLib.ui.panel import panel\nimport vtk.util"
 
     assert list(imports(LIBRARY / "engine" / "made_up.py", ast.parse(source))) == ["torch", "scene", "ui", "vtk"]

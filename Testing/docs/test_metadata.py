@@ -81,7 +81,7 @@ def test_the_tutorials_scan_is_one_of_the_registered_ones():
 
 
 def test_the_readmes_keys_are_those_of_the_panel():
-    source = (REPOSITORY / "MemorizingSAM3DLib" / "ui" / "shortcuts.py").read_text(encoding="utf-8")
+    source = (REPOSITORY / "MemorizingSAM3DLib" / "ui" / "panel" / "shortcuts.py").read_text(encoding="utf-8")
     keys = set(re.findall(r'"(Alt\+[A-Z])"', source))
     rows = [line for line in Page("README.md").text.splitlines() if line.startswith("| Alt+")]
 

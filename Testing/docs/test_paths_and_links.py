@@ -38,7 +38,7 @@ def test_every_path_that_is_named_is_there(name):
 
 def test_a_path_that_is_not_there_is_found():
     assert _missing("engine/sesion.py") and _missing("Resources/Icon/")
-    assert not _missing("engine/session.py") and not _missing("Resources/Icons/")
+    assert not _missing("engine/session/session.py") and not _missing("Resources/Icons/")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from MemorizingSAM3DLib.engine import checkpoints, download, model_store, registry
+from MemorizingSAM3DLib.engine.models import checkpoints, download, registry, store
+from MemorizingSAM3DLib.engine.models.registry import ModelEntry, Registry, known_models
 from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
-from MemorizingSAM3DLib.engine.registry import ModelEntry, Registry, known_models
 from Testing.engine.file_server import FileServer
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_SAM_MED3D, small_state
 
@@ -65,7 +65,7 @@ def a_host(a_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             entry = replace(entry, url=a_server.url_of(entry.file), size=len(content), sha256=sha256)
         entries.append(entry)
     models = Registry(tuple(entries))
-    for module in (registry, download, checkpoints, model_store):
+    for module in (registry, download, checkpoints, store):
         monkeypatch.setattr(module, "known_models", lambda: models)
     return ModelHost(a_server, tmp_path / "models", contents)
 

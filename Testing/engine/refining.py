@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from MemorizingSAM3DLib.engine.geometry import Box, CropGrid, Volume
-from MemorizingSAM3DLib.engine.predictor import Predictor
 from MemorizingSAM3DLib.engine.prompts import Click
-from MemorizingSAM3DLib.engine.refinement import ClickRefiner, MaskState
-from MemorizingSAM3DLib.engine.runtime import choose_runtime
+from MemorizingSAM3DLib.engine.runtime.device import choose_runtime
+from MemorizingSAM3DLib.engine.session.predictor import Predictor
+from MemorizingSAM3DLib.engine.session.refinement import ClickRefiner, MaskState
 from Testing.engine.click_networks import SMALL_CROP, BrightnessNetwork
 
 ORIGIN = (0.0, 0.0, 0.0)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from MemorizingSAM3DLib.engine.device_memory import Shortage
-from MemorizingSAM3DLib.engine.runtime import Runtime
+from MemorizingSAM3DLib.engine.runtime.device import Runtime
+from MemorizingSAM3DLib.engine.runtime.out_of_memory import Shortage
 
 CPU = Runtime(torch.device("cpu"), "float32", "CPU (test)")
 

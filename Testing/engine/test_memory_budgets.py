@@ -7,18 +7,18 @@ import tracemalloc
 import numpy as np
 import torch
 
-from MemorizingSAM3DLib.engine import replay as replay_module
 from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume
-from MemorizingSAM3DLib.engine.memory.interaction_bank import InteractionBank
+from MemorizingSAM3DLib.engine.interaction_memory.bank import InteractionBank
 from MemorizingSAM3DLib.engine.networks.config import native_config
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from MemorizingSAM3DLib.engine.predictor import Predictor
 from MemorizingSAM3DLib.engine.prompts import Click, Prompts
-from MemorizingSAM3DLib.engine.replay import Replay
-from MemorizingSAM3DLib.engine.runtime import choose_runtime
+from MemorizingSAM3DLib.engine.runtime.device import choose_runtime
+from MemorizingSAM3DLib.engine.session import replay as replay_module
+from MemorizingSAM3DLib.engine.session.predictor import Predictor
+from MemorizingSAM3DLib.engine.session.replay import Replay
 from Testing.engine.click_networks import BrightnessNetwork
-from Testing.engine.memory.small_memories import a_memory, a_network, some_interactions
 from Testing.engine.phantoms import ball, ct_of
+from Testing.engine.small_memories import a_memory, a_network, some_interactions
 
 MB = 2**20
 CPU = choose_runtime("cpu")

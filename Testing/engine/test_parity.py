@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from MemorizingSAM3DLib.engine.checkpoints import build_published
+from MemorizingSAM3DLib.engine.models.checkpoints import build_published
 from MemorizingSAM3DLib.engine.networks.config import fastsam3d_config
 from MemorizingSAM3DLib.engine.networks.sam3d import PublishedSAM3D, build_network, upsample_logits
 from Testing.parity.fill import fill, inputs

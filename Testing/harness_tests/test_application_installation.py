@@ -25,7 +25,7 @@ def state():
 def test_afterwards_slicer_is_as_before(a_headless_application, a_scene):
     import slicer
 
-    from MemorizingSAM3DLib.scene.headless import runsInsideSlicer
+    from MemorizingSAM3DLib.scene.vtk_messages import runsInsideSlicer
     from Testing.harness.application.slicer_application import slicerApplication
 
     before = state()

@@ -26,7 +26,8 @@ def app(slicer_application):  # noqa: F811
 def test_code_believes_that_it_runs_in_slicer(app):
     import slicer
 
-    from MemorizingSAM3DLib.scene.headless import bootScene, runsInsideSlicer
+    from MemorizingSAM3DLib.scene.headless.application import bootScene
+    from MemorizingSAM3DLib.scene.vtk_messages import runsInsideSlicer
 
     assert runsInsideSlicer()
     assert bootScene() is slicer.mrmlScene is app.mrmlScene()

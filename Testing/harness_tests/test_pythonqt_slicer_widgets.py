@@ -165,7 +165,7 @@ def test_the_3d_button_makes_and_removes_surfaces(a_scene, a_volume_node):
     import numpy as np
     import slicer
 
-    from MemorizingSAM3DLib.scene.segments import createSegmentation
+    from MemorizingSAM3DLib.scene.segments.segmentation import createSegmentation
 
     node = createSegmentation(a_volume_node, "a segmentation")
     segment = node.GetSegmentation().AddEmptySegment("", "a")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from MemorizingSAM3DLib.installation.accelerators import accelerators
-from MemorizingSAM3DLib.installation.wheel_folder import WheelFolder
+from MemorizingSAM3DLib.installation.wheels import WheelFolder
 from Testing.installation.fake_world import make_wheel
 
 

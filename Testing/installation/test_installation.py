@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from MemorizingSAM3DLib.installation.choice import Choice
+from MemorizingSAM3DLib.installation import installation
 from MemorizingSAM3DLib.installation.condition import examine
 from MemorizingSAM3DLib.installation.installation import Installation, Result
-from MemorizingSAM3DLib.installation.plan import make_plan
+from MemorizingSAM3DLib.installation.plan import Choice, make_plan
 from Testing.installation.fake_world import EVERYTHING, failing, make_complete_folder
 
 
@@ -221,3 +223,33 @@ def test_what_failed_can_be_tried_again(run, machine, installer):
     installer.before = lambda name: None
     assert run().result is Result.DONE
     assert is_complete(machine)
+
+
+def test_what_was_agreed_to_outlives_a_restart(store):
+    choice = Choice(Path("D:/wheels"), True, ("faiss-gpu",), ("torch",))
+    installation.keep(store, choice)
+
+    assert installation.take(store) == choice
+
+
+def test_it_is_gone_on_with_once_only(store):
+    installation.keep(store, Choice())
+
+    assert installation.take(store) == Choice()
+    assert installation.take(store) is None
+
+
+def test_after_a_week_it_is_asked_anew(store, monkeypatch):
+    installation.keep(store, Choice())
+    later = installation.time.time() + 8 * 24 * 3600
+    monkeypatch.setattr(installation.time, "time", lambda: later)
+
+    assert installation.take(store) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"choice": {}}', '{"choice": {"folder": 3}, "time": "x"}', "null"])
+def test_what_another_version_wrote_is_left_out(store, text):
+    store.write(text)
+
+    assert installation.take(store) is None
+    assert store.read() == ""

@@ -35,8 +35,8 @@ def test_it_quotes_messages_and_buttons_as_they_are():
     library = ROOT / "MemorizingSAM3DLib"
     sources = [
         *library.glob("installation/*.py"),
-        *library.glob("ui/*.py"),
-        library / "engine" / "cuda_check.py",
+        *library.glob("ui/**/*.py"),
+        library / "engine" / "runtime" / "cuda_check.py",
         *(ROOT / "Resources" / "UI").glob("*.ui"),
     ]
     said = " ".join(path.read_text(encoding="utf-8") for path in sources)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from MemorizingSAM3DLib.installation.choice import Choice
-from MemorizingSAM3DLib.installation.plan import make_plan
+from MemorizingSAM3DLib.installation.plan import Choice, make_plan
 from Testing.installation.fake_world import EVERYTHING, make_complete_folder, make_wheel
 
 

@@ -136,7 +136,7 @@ def test_a_bare_python_can_plan_the_installation():
     """Isolated from site-packages, as a Slicer without any package of ours."""
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from MemorizingSAM3DLib.installation import installation, pending, plan, this_python\n"
+        "from MemorizingSAM3DLib.installation import installation, installation as pending, plan, this_python\n"
         "from Testing.installation.fake_world import FakeInstaller, FakeMachine\n"
         "real = this_python.ThisPython()\n"
         "print(sum(not state.is_ready for state in plan.examine(real)))\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from MemorizingSAM3DLib.learning.cases import Case
+from MemorizingSAM3DLib.learning.data.cases import Case
 
 
 def a_case(name: str = "one/a", modality: str = "MR", seed: int = 0, dtype: type = np.int16) -> Case:

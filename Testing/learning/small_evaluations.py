@@ -11,8 +11,8 @@ import numpy as np
 
 from MemorizingSAM3DLib.engine.geometry import Volume
 from MemorizingSAM3DLib.engine.prompts import Click
-from MemorizingSAM3DLib.learning.cases import Case
-from MemorizingSAM3DLib.learning.scores import ClickScore, Run, StructureResult
+from MemorizingSAM3DLib.learning.data.cases import Case
+from MemorizingSAM3DLib.learning.evaluation.results import ClickScore, Run, StructureResult
 from Testing.learning.small_files import write_case
 
 DARK, BRIGHT = -900, 300

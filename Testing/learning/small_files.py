@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from MemorizingSAM3DLib.learning.cases import Case
+from MemorizingSAM3DLib.learning.data.cases import Case
 from Testing.learning.small_cases import a_case
 
 

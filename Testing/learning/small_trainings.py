@@ -6,18 +6,18 @@ from pathlib import Path
 
 import torch
 
-from MemorizingSAM3DLib.engine.memory.interaction_config import InteractionConfig, Kinds
+from MemorizingSAM3DLib.engine.networks.memory_attention import InteractionConfig, Kinds
 from MemorizingSAM3DLib.engine.networks.sam3d import NativeSAM3D
-from MemorizingSAM3DLib.learning.batches import LoadedBatches
-from MemorizingSAM3DLib.learning.cases import Case
-from MemorizingSAM3DLib.learning.distributed import Processes
-from MemorizingSAM3DLib.learning.memory_objective import MemoryObjective, MemoryOptions
-from MemorizingSAM3DLib.learning.objective import Batch, ClickObjective, ClickOptions
-from MemorizingSAM3DLib.learning.prompt_objective import PromptObjective, PromptOptions
-from MemorizingSAM3DLib.learning.prompted_samples import PromptedSamples
-from MemorizingSAM3DLib.learning.remembering import RememberingSAM3D, TrainableMemoryAttention
-from MemorizingSAM3DLib.learning.sampling import SampleStream
-from MemorizingSAM3DLib.learning.training import Trainer, TrainingOptions
+from MemorizingSAM3DLib.learning.data.batches import LoadedBatches
+from MemorizingSAM3DLib.learning.data.cases import Case
+from MemorizingSAM3DLib.learning.data.prompted_samples import PromptedSamples
+from MemorizingSAM3DLib.learning.data.samples import SampleStream
+from MemorizingSAM3DLib.learning.processes import Processes
+from MemorizingSAM3DLib.learning.training.changed_networks import RememberingSAM3D, TrainableMemoryAttention
+from MemorizingSAM3DLib.learning.training.interaction_memory import MemoryObjective, MemoryOptions
+from MemorizingSAM3DLib.learning.training.objective import Batch, ClickObjective, ClickOptions
+from MemorizingSAM3DLib.learning.training.prompt_objective import PromptObjective, PromptOptions
+from MemorizingSAM3DLib.learning.training.trainer import Trainer, TrainingOptions
 from Testing.engine.small_networks import SMALL_FULL_GRID, SMALL_NATIVE
 
 ALONE = Processes(0, 1, torch.device("cpu"))

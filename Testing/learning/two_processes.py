@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from MemorizingSAM3DLib.learning.distributed import join_processes
-from MemorizingSAM3DLib.learning.training import TrainingOptions
+from MemorizingSAM3DLib.learning.processes import join_processes
+from MemorizingSAM3DLib.learning.training.trainer import TrainingOptions
 from Testing.learning.small_trainings import a_memory_trainer, a_prompt_trainer, a_trainer
 
 OPTIONS = TrainingOptions(steps=2, batch=4, warm_up=0, learning_rate=1e-3, precision="float32")

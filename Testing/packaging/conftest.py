@@ -68,7 +68,7 @@ def _usage(checkout: Path) -> None:
         "MemorizingSAM3DLib/engine/__pycache__/not_even.py",
         "MemorizingSAM3DLib/.ipynb_checkpoints/session.py",
         "MemorizingSAM3DLib/engine/.#session.py",
-        "MemorizingSAM3DLib/engine/session.py.orig",
+        "MemorizingSAM3DLib/engine/session/session.py.orig",
         "Resources/.DS_Store",
         "Resources/Icons/.thumbnail.png",
         "Resources/Models/native.safetensors.part",

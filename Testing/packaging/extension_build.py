@@ -18,6 +18,9 @@ STUB_SLICER = Path(__file__).resolve().parent / "stub_slicer"
 SCRIPTS_TO_RUN_THERE = Path(__file__).resolve().parent / "there"
 MODULES_FOLDER = "lib/Slicer-5.12/qt-scripted-modules"  # what the stub says
 
+# What works without the panel, and stays away from Slicer.
+NOT_FOR_SLICER = tuple(f"MemorizingSAM3DLib/{name}/" for name in ("benchmarks", "cli", "learning", "scene/headless"))
+
 # What a build reads. Testing is not among them: that a build without it works is a part of the test.
 _SOURCES = ("CMakeLists.txt", "MemorizingSAM3D", "MemorizingSAM3DLib", "Resources")
 
@@ -42,12 +45,13 @@ def copy_checkout(target: Path, without: str = "") -> Path:
 def needed_files(checkout: Path) -> set[str]:
     """What has to be in qt-scripted-modules, and nothing else: posix paths below it.
 
-    Written down a second time, other than in CMake: all of the package, all of Resources but the screenshots.
+    Written down a second time, other than in CMake: of the package what the panel needs, all of Resources but the
+    screenshots.
     """
     package = [path for path in (checkout / "MemorizingSAM3DLib").rglob("*") if path.is_file()]
     resources = [path for path in (checkout / "Resources").rglob("*") if path.is_file()]
     names = {path.relative_to(checkout).as_posix() for path in (*package, *resources)}
-    names = {name for name in names if not name.startswith("Resources/Screenshots/")}
+    names = {name for name in names if not name.startswith(("Resources/Screenshots/", *NOT_FOR_SLICER))}
     return {"MemorizingSAM3D.py"} | names
 
 
@@ -120,14 +124,14 @@ class ExtensionBuild:
         return {test["name"]: test["command"] for test in json.loads(asked.stdout)["tests"]}
 
 
-def run_there(script: str, modules: Path, work: Path, paths: Sequence[Path]) -> Any:
+def run_there(script: str, modules: Path, work: Path, paths: Sequence[Path], *more: Path) -> Any:
     """Runs a script of the folder `there` in a Python that has no source tree.
 
     `sys.path` is `paths`, Python's own, and the installed packages; .pth files are not read, through which an editable
     installation would bring the source tree back.
 
     Args:
-        script: its name, without .py; it gets the folder of modules as its argument.
+        script: its name, without .py; it gets the folder of modules as its argument, and what else is given.
         modules: a folder of Slicer's scripted modules.
         work: the current folder, which is not on the path.
         paths: go first on `sys.path`.
@@ -140,7 +144,7 @@ def run_there(script: str, modules: Path, work: Path, paths: Sequence[Path]) -> 
     """
     start = (
         f"import runpy, sys; sys.path[:0] = {list(map(str, paths))!r}; sys.path += {_installed_packages()!r}; "
-        f"sys.argv[1:] = [{str(modules)!r}]; "
+        f"sys.argv[1:] = {[str(modules), *map(str, more)]!r}; "
         f"runpy.run_path({str(SCRIPTS_TO_RUN_THERE / f'{script}.py')!r}, run_name='__main__')"
     )
     done = _run([sys.executable, "-I", "-S", "-B", "-c", start], work)

@@ -7,6 +7,7 @@ import pytest
 
 from Testing.packaging.extension_build import (
     MODULES_FOLDER,
+    NOT_FOR_SLICER,
     REPOSITORY,
     ExtensionBuild,
     copy_checkout,
@@ -47,6 +48,13 @@ def test_what_a_user_needs_at_once_is_among_it(an_installed_extension):
         "Resources/UI/Settings.ui",
         "Resources/requirements.txt",
     }
+
+
+def test_what_works_without_the_panel_is_not_among_it(an_installed_extension):
+    installed = files_below(an_installed_extension.modules)
+
+    assert [name for name in installed if name.startswith(NOT_FOR_SLICER)] == []
+    assert len([name for name in installed if name.startswith("MemorizingSAM3DLib/")]) > 50
 
 
 def test_ctest_runs_the_modules_own_test_and_slicers_generic_one(an_installed_extension):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from Testing.packaging.extension_build import library_modules, needed_files, run_there
+from Testing.packaging.extension_build import REPOSITORY, library_modules, needed_files, run_there
 
 
 @pytest.fixture(params=["installed", "checkout"])
@@ -20,7 +20,7 @@ def a_tree(request, an_installed_extension, a_checkout):
 def test_the_panel_opens_and_segments(a_tree, a_checkout, the_harness, tmp_path):
     modules, root = a_tree
 
-    report = run_there("open_the_panel", modules, tmp_path, [the_harness])
+    report = run_there("open_the_panel", modules, tmp_path, [the_harness], REPOSITORY)
 
     needed = library_modules(needed_files(a_checkout))
     need_slicer = {name for name in needed if name.split(".")[1:2] in (["scene"], ["ui"])}

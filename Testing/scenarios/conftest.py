@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from MemorizingSAM3DLib.scene.model_choice import ModelChoice
-from MemorizingSAM3DLib.scene.scan_frame import ScanFrame
-from MemorizingSAM3DLib.scene.segments import maskFromSegment
+from MemorizingSAM3DLib.scene.compute.model_choice import ModelChoice
+from MemorizingSAM3DLib.scene.scan import ScanFrame
+from MemorizingSAM3DLib.scene.segments.segmentation import maskFromSegment
 from Testing.harness.application.fixtures import installed_application, slice_views, slicer_application
 from Testing.harness.application.waiting import waitFor
 from Testing.harness.pythonqt.driver import clickOn

@@ -74,7 +74,7 @@ def test_undo_to_empty_and_redo_to_full_by_the_buttons(at_work):
 
 
 def test_keys_do_what_the_buttons_do(at_work):
-    from MemorizingSAM3DLib.ui.shortcuts import KEYS
+    from MemorizingSAM3DLib.ui.panel.shortcuts import KEYS
 
     at_work.click(FIRST)
     pressKey(at_work.module.dock, KEYS["undo"])

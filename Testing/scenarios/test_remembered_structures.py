@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from MemorizingSAM3DLib.scene.model_choice import ModelChoice
+from MemorizingSAM3DLib.scene.compute.model_choice import ModelChoice
 from Testing.harness.application.waiting import processEvents
 from Testing.harness.pythonqt.driver import clickOn
 

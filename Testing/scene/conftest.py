@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from MemorizingSAM3DLib.scene.segments import SegmentWriter, addSegment
+from MemorizingSAM3DLib.scene.segments.segmentation import addSegment
+from MemorizingSAM3DLib.scene.segments.writer import SegmentWriter
 from Testing.engine.file_server import a_server
 from Testing.engine.model_host import a_host
 from Testing.scene.controlled import Controlled, addBlocks

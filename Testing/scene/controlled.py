@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from MemorizingSAM3DLib.scene.click_controller import ClickController
-from MemorizingSAM3DLib.scene.scan_frame import ScanFrame
-from MemorizingSAM3DLib.scene.segments import maskFromSegment
+from MemorizingSAM3DLib.scene.scan import ScanFrame
+from MemorizingSAM3DLib.scene.segments.segmentation import maskFromSegment
 from Testing.scene.quick_model import QuickModel
 
 FIRST, SECOND = (9, 11, 12), (23, 24, 26)  # (k, j, i) in the middle of the blocks

@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from MemorizingSAM3DLib.engine.predictor import Predictor
-from MemorizingSAM3DLib.scene.model_choice import LoadedModel, ModelChoice
+from MemorizingSAM3DLib.engine.session.predictor import Predictor
+from MemorizingSAM3DLib.scene.compute.model_choice import LoadedModel, ModelChoice
 from Testing.engine.click_networks import BrightnessNetwork
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from MemorizingSAM3DLib.engine.networks.image_encoder import ImageFeatures
-from MemorizingSAM3DLib.engine.predictor import Predictor
-from MemorizingSAM3DLib.scene.model_choice import LoadedModel
+from MemorizingSAM3DLib.engine.session.predictor import Predictor
+from MemorizingSAM3DLib.scene.compute.model_choice import LoadedModel
 from Testing.scene.quick_model import GatedNetwork, QuickModel
 
 

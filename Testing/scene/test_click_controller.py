@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
+from MemorizingSAM3DLib.scene.segments.segmentation import addSegment, createSegmentation
 from Testing.scene.controlled import BETWEEN, FIRST, SECOND, Controlled
 from Testing.scene.quick_model import QuickModel
 

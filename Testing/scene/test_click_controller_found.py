@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from MemorizingSAM3DLib.engine.prompts import Click
-from MemorizingSAM3DLib.scene.segment_record import SegmentRecord
-from MemorizingSAM3DLib.scene.segments import SegmentWriter
+from MemorizingSAM3DLib.scene.edits.segment_record import SegmentRecord
+from MemorizingSAM3DLib.scene.segments.writer import SegmentWriter
 from Testing.scene.controlled import FIRST, SECOND, Controlled
 from Testing.scene.others import CORNER, IN_CORNER, NEAR_FIRST
 from Testing.scene.quick_model import QuickModel

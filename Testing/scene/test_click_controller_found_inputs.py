@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from MemorizingSAM3DLib.scene.click_controller import ClickController
-from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
+from MemorizingSAM3DLib.scene.segments.segmentation import addSegment, createSegmentation
 from Testing.scene.controlled import FIRST, SECOND, Controlled, addBlocks
 from Testing.scene.others import CORNER, NEAR_FIRST, addWarp, fillBlock
 from Testing.scene.quick_model import QuickModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from MemorizingSAM3DLib.scene.prompts import createPromptNode
+from MemorizingSAM3DLib.scene.points.markups import createPromptNode
 from Testing.scene.controlled import FIRST, SECOND
 from Testing.scene.others import CORNER, NEAR_FIRST
 

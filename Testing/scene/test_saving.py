@@ -13,8 +13,9 @@ from MemorizingSAM3DLib.engine.errors import OutputError
 @pytest.fixture
 def a_finished_case(a_volume_node, a_segmentation_node):
     """A scan, two overlapping segments and a point of each kind; returns the segments' masks by name."""
-    from MemorizingSAM3DLib.scene.prompts import createPromptNode, recordOrder
-    from MemorizingSAM3DLib.scene.segments import SegmentWriter, addSegment
+    from MemorizingSAM3DLib.scene.points.markups import createPromptNode, recordOrder
+    from MemorizingSAM3DLib.scene.segments.segmentation import addSegment
+    from MemorizingSAM3DLib.scene.segments.writer import SegmentWriter
 
     rng = np.random.default_rng(5)
     shape = a_volume_node.GetImageData().GetDimensions()[::-1]
@@ -35,10 +36,11 @@ def test_a_scene_bundle_holds_scan_segments_and_points(a_scene, a_finished_case,
     import slicer
 
     from MemorizingSAM3DLib.engine.prompts import Click
-    from MemorizingSAM3DLib.scene.prompts import clicksFromNodes
+    from MemorizingSAM3DLib.scene.points.markups import clicksFromNodes
     from MemorizingSAM3DLib.scene.saving import saveScene
-    from MemorizingSAM3DLib.scene.segments import SegmentWriter, maskFromSegment
-    from MemorizingSAM3DLib.scene.volumes import volumeFromNode
+    from MemorizingSAM3DLib.scene.scan import volumeFromNode
+    from MemorizingSAM3DLib.scene.segments.segmentation import maskFromSegment
+    from MemorizingSAM3DLib.scene.segments.writer import SegmentWriter
 
     before = volumeFromNode(slicer.util.getNode("a scan"))
     voxels = before.array.copy()
@@ -84,7 +86,7 @@ def test_a_segmentation_file_opens_in_slicer_with_names_and_colours(
     import slicer
 
     from MemorizingSAM3DLib.scene.saving import saveSegmentation
-    from MemorizingSAM3DLib.scene.segments import maskFromSegment
+    from MemorizingSAM3DLib.scene.segments.segmentation import maskFromSegment
 
     path = saveSegmentation(a_segmentation_node, tmp_path / "case.seg.nrrd")
     loaded = slicer.modules.segmentations.logic().LoadSegmentationFromFile(str(path), False)
@@ -99,7 +101,8 @@ def test_a_segmentation_file_opens_in_slicer_with_names_and_colours(
 
 def test_a_segmentation_file_covers_the_whole_scan(a_volume_node, a_segmentation_node, tmp_path):
     from MemorizingSAM3DLib.scene.saving import saveSegmentation
-    from MemorizingSAM3DLib.scene.segments import SegmentWriter, addSegment
+    from MemorizingSAM3DLib.scene.segments.segmentation import addSegment
+    from MemorizingSAM3DLib.scene.segments.writer import SegmentWriter
 
     mask = np.zeros(a_volume_node.GetImageData().GetDimensions()[::-1], dtype=bool)
     mask[3, 4, 5] = True

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from MemorizingSAM3DLib.scene.scene_watch import SceneWatch
-from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
+from MemorizingSAM3DLib.scene.segments.segmentation import addSegment, createSegmentation
 
 
 class Follower:

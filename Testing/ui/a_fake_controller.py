@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from MemorizingSAM3DLib.engine.errors import VolumeError
-from MemorizingSAM3DLib.scene.case_memory_access import CaseMemoryChoice, CaseMemoryFacts
-from MemorizingSAM3DLib.scene.model_choice import ModelChoice
-from MemorizingSAM3DLib.scene.segments import addSegment, createSegmentation
+from MemorizingSAM3DLib.scene.compute.case_memory import CaseMemoryChoice, CaseMemoryFacts
+from MemorizingSAM3DLib.scene.compute.model_choice import ModelChoice
+from MemorizingSAM3DLib.scene.segments.segmentation import addSegment, createSegmentation
 from MemorizingSAM3DLib.scene.signals import Signal
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from MemorizingSAM3DLib.scene.case_memory_access import DEFAULT_NEIGHBOURS, CaseMemoryFacts
-from MemorizingSAM3DLib.scene.inference import INTERACTIONS_KEPT
+from MemorizingSAM3DLib.scene.compute.case_memory import DEFAULT_NEIGHBOURS, CaseMemoryFacts
+from MemorizingSAM3DLib.scene.compute.engine_thread import INTERACTIONS_KEPT
 from Testing.harness.pythonqt.driver import clickOn
 from Testing.harness.pythonqt.looks import cutOffWidgets, grab
 from Testing.ui.a_fake_controller import anEngineError

@@ -331,7 +331,7 @@ def test_removing_an_own_file_that_is_not_in_use_changes_no_choice(window, an_ow
 
 
 def test_a_native_file_of_the_users_own_is_used_as_it_is(window, a_host, tmp_path, monkeypatch):
-    from MemorizingSAM3DLib.engine.checkpoints import save_native
+    from MemorizingSAM3DLib.engine.models.checkpoints import save_native
 
     save_native(build_network(SMALL_NATIVE), tmp_path / "mine.safetensors", {})
     chooseInFileDialog(monkeypatch, str(tmp_path / "mine.safetensors"))
@@ -372,8 +372,8 @@ def test_an_own_file_that_is_gone_is_said_to_be(window, an_own_file, settings):
 
 
 def test_a_missing_package_is_told_and_nothing_can_be_pressed(settings, monkeypatch, no_error_in_slots):
-    for name in ("model_store", "download"):
-        monkeypatch.delitem(sys.modules, f"MemorizingSAM3DLib.engine.{name}", raising=False)
+    for name in ("store", "download"):
+        monkeypatch.delitem(sys.modules, f"MemorizingSAM3DLib.engine.models.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "pooch", None)
     window = Window()
 
@@ -386,7 +386,7 @@ def test_a_missing_package_is_told_and_nothing_can_be_pressed(settings, monkeypa
 
 
 def test_without_pytorch_a_model_can_be_downloaded_and_using_it_says_what_is_missing(window, answer, monkeypatch):
-    monkeypatch.setitem(sys.modules, "MemorizingSAM3DLib.engine.checkpoints", None)
+    monkeypatch.setitem(sys.modules, "MemorizingSAM3DLib.engine.models.checkpoints", None)
     answer(True)
     window.download(TITLES[TURBO])
     assert window.error == ""

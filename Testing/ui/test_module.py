@@ -27,7 +27,7 @@ def observerTags(vtkObject):
 def qtImage(name):
     import qt
 
-    from MemorizingSAM3DLib.engine.resources import resource_path
+    from MemorizingSAM3DLib.engine.files import resource_path
 
     return qt.QPixmap(str(resource_path("Icons", name))).toImage()
 
@@ -83,7 +83,7 @@ def test_a_closed_module_no_longer_answers_the_controller(slicer_application, co
 
 
 def test_a_reload_works_on_with_the_same_scan(ui, controller, a_module, a_chosen_scan):
-    from MemorizingSAM3DLib.ui.shortcuts import KEYS
+    from MemorizingSAM3DLib.ui.panel.shortcuts import KEYS
 
     old = weakref.ref(a_module.widget.panel)
     a_module.reload()
@@ -102,10 +102,10 @@ def test_the_developers_reload_button_reloads_the_library_too(
     slicer_application, controller, a_module, monkeypatch, no_error_in_slots
 ):
     before = dict(sys.modules)
-    old = sys.modules["MemorizingSAM3DLib.ui.panel"]
+    old = sys.modules["MemorizingSAM3DLib.ui.panel.panel"]
     try:
         a_module.widget.onReload()
-        assert sys.modules["MemorizingSAM3DLib.ui.panel"] is not old
+        assert sys.modules["MemorizingSAM3DLib.ui.panel.panel"] is not old
     finally:
         a_module.close()
         for name in [name for name in sys.modules if name.startswith("MemorizingSAM3DLib")]:
@@ -227,7 +227,7 @@ def test_opening_imports_nothing_that_slicer_does_not_have(tmp_path):
     script = f"""
         import sys
         sys.path.insert(0, {str(MODULE_FILE.parent.parent)!r})
-        from MemorizingSAM3DLib.scene.headless import headlessApplication
+        from MemorizingSAM3DLib.scene.headless.application import headlessApplication
         headless = headlessApplication()
         from Testing.harness.application.slicer_application import slicerApplication
         from Testing.harness.pythonqt.errors import takeRecordedErrors

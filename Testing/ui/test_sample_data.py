@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from MemorizingSAM3DLib.engine.resources import resource_path
+from MemorizingSAM3DLib.engine.files import resource_path
 from Testing.ui.conftest import MODULE_FILE
 
 

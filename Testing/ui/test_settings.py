@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import json
 
-from MemorizingSAM3DLib.engine.registry import known_models
-from MemorizingSAM3DLib.engine.resources import resource_path
-from MemorizingSAM3DLib.scene.model_choice import ModelChoice
+from MemorizingSAM3DLib.engine.files import resource_path
+from MemorizingSAM3DLib.engine.models.registry import known_models
+from MemorizingSAM3DLib.scene.compute.model_choice import ModelChoice
 
 
 def test_without_settings_the_choice_is_the_default_one(slicer_application):
@@ -45,3 +45,16 @@ def test_the_models_are_those_of_the_checked_registry(slicer_application):
 
     assert [tuple(model) for model in namedModels()] == [(m.name, m.title, m.shipped) for m in known_models()]
     assert len(json.loads(resource_path("Models", "registry.json").read_text())["models"]) == len(namedModels())
+
+
+def test_a_text_is_kept_and_forgotten(slicer_application):
+    from MemorizingSAM3DLib.ui.settings import SettingsStore
+
+    store = SettingsStore()
+    assert store.read() == ""
+
+    store.write('{"choice": 1}')
+    assert SettingsStore().read() == '{"choice": 1}'
+    store.write("")
+    assert store.read() == ""
+    assert not slicer_application.settings.contains("MemorizingSAM3D/PendingInstallation")

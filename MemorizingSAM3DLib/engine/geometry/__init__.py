@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from .grids import Box, CropGrid
-from .resampling import (
-    OUTSIDE_LOGIT,
-    box_of_crop,
-    mask_to_crop,
-    paste_logits,
-    paste_signs,
-    refined_logits,
-    resample_to_crop,
-)
+from .pasting import paste_logits, paste_signs, refined_logits
+from .resampling import OUTSIDE_LOGIT, box_of_crop, mask_to_crop, resample_to_crop
 from .volume import Volume
 
 __all__ = [

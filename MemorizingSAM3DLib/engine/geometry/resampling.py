@@ -2,38 +2,126 @@
 
 Everything is done in index space: one affine takes the output's voxel indices to the input's, ITK is given that affine
 and no other geometry. Arrays keep numpy's order: (k, j, i) for scans, (r, a, s) for crops.
+
+A scan on a crop's grid where both have parallel axes, as nearly all scans have: one axis after the other.
+
+Smoothing, averaging and linear interpolation then are one small matrix an axis. Most of its columns are zero, and the
+scan is taken a few slices at a time, so that a coarse crop of a large scan takes neither long nor much memory.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-from .affine import transformed, with_axes_reversed
-from .grids import Box, CropGrid
-from .parallel_resampling import axis_weights, parallel_axes, positions_along, weighted
-from .products import along_axes, product
+from .grids import Box, CropGrid, transformed, with_axes_reversed
+from .products import product
 from .volume import Volume
 
-if TYPE_CHECKING:
-    import torch
+#: Grids count as parallel when no voxel of the crop is off by more, in scan voxels: headers keep directions rounded.
+PARALLEL_TOLERANCE = 1e-3
+_ROWS_AT_ONCE = 32  # of a banded matrix: the band is some four times as long
+_VOXELS_AT_ONCE = 2_000_000
+
+
+def parallel_axes(matrix: np.ndarray, size: int) -> list[int] | None:
+    """For each scan axis (k, j, i) the crop axis (r, a, s) that runs along it; None when the grids are oblique.
+
+    Args:
+        matrix: (4, 4), crop index (r, a, s) -> index on the scan's axes (k, j, i). size: edge of the crop, voxels.
+    """
+    along = np.abs(matrix[:3, :3])
+    axes = along.argmax(axis=1).tolist()
+    if sorted(axes) != [0, 1, 2]:
+        return None
+    drift = along * size / 2
+    drift[range(3), axes] = 0
+    return axes if drift.sum(axis=1).max() <= PARALLEL_TOLERANCE else None
+
+
+def positions_along(matrix: np.ndarray, axes: list[int], size: int) -> list[np.ndarray]:
+    """Where the crop's voxels lie along each scan axis: three times (size,), on the scale of the matrix's result."""
+    middle = np.full(3, (size - 1) / 2)
+    # What little the other two axes contribute is taken at the middle of the crop.
+    return [
+        row[3] + row[:3] @ middle + row[axis] * (np.arange(size) - middle[0])
+        for row, axis in zip(matrix[:3], axes, strict=True)
+    ]
+
+
+def axis_weights(positions: np.ndarray, length: int, bin_size: int, sigma: float, truncate: float) -> np.ndarray:
+    """What each voxel of an axis contributes to smoothed, interpolated samples.
+
+    Args:
+        positions: (n,), in bins. length: voxels along the axis. bin_size: voxels that are averaged into a bin; the
+            last bin is filled with the last voxel. sigma: of the Gaussian, bins; 0 smooths nothing. truncate: where
+            the Gaussian ends, in sigmas; beyond the axis the outermost bin continues.
+
+    Returns:
+        (n, length) float32, rows of sum 1.
+    """
+    bins = -(-length // bin_size)
+    reach = int(truncate * sigma + 0.5)
+    steps = np.arange(-reach, reach + 1)
+    taps = np.exp(-0.5 * (steps / sigma) ** 2) if sigma > 0 else np.ones(1)
+    taps /= taps.sum()
+    positions = np.clip(positions, 0, bins - 1)
+    lower = np.minimum(np.floor(positions).astype(int), max(bins - 2, 0))
+    fraction = positions - lower
+    weights, rows = np.zeros((len(positions), bins)), np.arange(len(positions))[:, None]
+    for nearest, share in ((lower, 1 - fraction), (np.minimum(lower + 1, bins - 1), fraction)):
+        np.add.at(weights, (rows, np.clip(nearest[:, None] + steps, 0, bins - 1)), share[:, None] * taps)
+    spread = np.repeat(weights / bin_size, bin_size, axis=1)
+    spread[:, length - 1] += spread[:, length:].sum(axis=1)
+    return spread[:, :length].astype(np.float32)
+
+
+def weighted(region: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
+    """The sums that three matrices ask for, (n, K), (n', J) and (n'', I), of a (K, J, I) array of any real type.
+
+    Returns:
+        (n, n', n'') float32.
+    """
+    along_k, along_j, along_i = weights
+    slices, rows, columns = region.shape
+    planes = np.empty((slices, len(along_j), len(along_i)), dtype=np.float32)
+    step = max(1, _VOXELS_AT_ONCE // (rows * columns))
+    for start in range(0, slices, step):
+        part = region[start : start + step].astype(np.float32)
+        lines = np.empty((len(part) * rows, len(along_i)), dtype=np.float32)
+        for some, used in _bands(along_i):
+            lines[:, some] = product(part.reshape(-1, columns)[:, used], along_i[some, used].T)
+        part_lines = lines.reshape(len(part), rows, -1)
+        for some, used in _bands(along_j):
+            planes[start : start + step, some] = product(along_j[some, used], part_lines[:, used])
+    result = np.empty((len(along_k), *planes.shape[1:]), dtype=np.float32)
+    for some, used in _bands(along_k):
+        sums = product(along_k[some, used], planes[used].reshape(used.stop - used.start, -1))
+        result[some] = sums.reshape(-1, *planes.shape[1:])
+    return result
+
+
+def _bands(weights: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Some rows of a matrix at a time, with the columns that hold all of their weights."""
+    for start in range(0, len(weights), _ROWS_AT_ONCE):
+        rows = slice(start, min(start + _ROWS_AT_ONCE, len(weights)))
+        used = np.flatnonzero(weights[rows].any(axis=0))
+        yield rows, slice(int(used[0]), int(used[-1]) + 1)
+
 
 #: What `paste_logits` gives voxels that lie outside of the crop: finite, so that arithmetic on it stays finite.
 OUTSIDE_LOGIT = -1.0e4
-
 #: Shrinking by less than this needs no anti-aliasing.
 _ALIASING_RATIO = 1.2
 #: Full width at half maximum of a Gaussian, in standard deviations.
 _FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _TRUNCATE = 3.0
-#: A grid counts as parallel to the crop's when no voxel of the box is off by more, in logit voxels.
-_PARALLEL_TOLERANCE = 0.01
 #: Voxel centres this close (in voxels) to the face of a field of view count as lying on it.
-_FACE_TOLERANCE = 1e-6
+CROP_FACE_TOLERANCE = 1e-6
 
 
 def box_of_crop(volume: Volume, grid: CropGrid) -> Box:
@@ -66,7 +154,7 @@ def resample_to_crop(volume: Volume, grid: CropGrid, anti_alias: bool = True) ->
     """
     ratios = _shrinkage(volume, grid) if anti_alias else np.ones(3)
     box = _covering_box(volume, grid, _reach(ratios))
-    inside = _inside(_scan_from_crop(volume, grid), volume.shape, grid.size)
+    inside = _inside(scan_from_crop(volume, grid), volume.shape, grid.size)
     if box.is_empty or not inside.any():
         raise VolumeError(
             "The crop does not meet the scan.", "Place the point inside the scan, and check the scan's transform."
@@ -114,122 +202,17 @@ def mask_to_crop(mask: np.ndarray, volume: Volume, grid: CropGrid, size: int) ->
     return _sample(region, Box.between(low - margin, high + margin), volume, coarse, ratios, 0.0)
 
 
-def paste_logits(
-    logits: np.ndarray, grid: CropGrid, volume: Volume, box: Box | None = None, refined: bool = False
-) -> tuple[Box, np.ndarray]:
-    """A network's logits on the scan's own grid, by linear interpolation of the logits themselves.
-
-    Between the outermost logits' centres and the face of the crop the outermost value continues; voxels whose centre
-    lies outside of the crop get OUTSIDE_LOGIT. A scan whose axes are parallel to RAS (permuted or flipped as they may
-    be) is done by three small matrix products, any other by ITK.
-
-    Args:
-        logits: (m, m, m), finite, axes (R, A, S), on grid.coarser(m).
-        grid: the crop.
-        volume: the scan.
-        box: the scan voxels wanted, if not all that the crop covers; cost and memory follow its size.
-        refined: paste `refined_logits` of them instead, which then are not made where nobody wants them.
-
-    Returns:
-        The box that was done (`box` within the scan) and float32 logits of its shape (k, j, i).
-
-    Raises:
-        ValueError: logits that are not a cube, or not finite.
-    """
-    return _pasted(logits, grid, volume, box, refined)
-
-
-def paste_signs(
-    logits: np.ndarray,
-    grid: CropGrid,
-    volume: Volume,
-    box: Box | None = None,
-    refined: bool = False,
-    device: torch.device | None = None,
-) -> tuple[Box, np.ndarray]:
-    """Where `paste_logits` would be positive: the same box, and bool (k, j, i).
-
-    Args:
-        device: of PyTorch, where it is computed, and from which only the box's signs come back; None: the CPU. An
-            oblique scan is done by ITK all the same.
-    """
-    return _pasted(logits, grid, volume, box, refined, signs=True, device=device)
-
-
-def _pasted(
-    logits: np.ndarray,
-    grid: CropGrid,
-    volume: Volume,
-    box: Box | None,
-    refined: bool,
-    signs: bool = False,
-    device: torch.device | None = None,
-) -> tuple[Box, np.ndarray]:
-    logits = np.asarray(logits, dtype=np.float32)
-    size = len(logits)
-    if logits.shape != (size, size, size) or not np.isfinite(logits).all():
-        raise ValueError(f"Logits must be finite, of shape (m, m, m); their shape is {logits.shape}.")
-    box = box_of_crop(volume, grid) if box is None else box.clipped(volume.shape)
-    if box.is_empty:
-        return box, np.empty(box.shape, dtype=bool if signs else np.float32)
-    finer = _cubic_weights(size) if refined else None
-    size = 2 * size if refined else size
-    matrix = np.linalg.inv(_scan_from_crop(volume, grid.coarser(size)))
-    axes = _parallel_axes(matrix, box)
-    if axes is None:
-        logits = refined_logits(logits) if refined else logits
-        # ITK leaves out the upper faces, where scans with the crop's centre and a round spacing do have voxels.
-        shrunk = np.eye(4)
-        shrunk[:3, :3] *= 1 - _FACE_TOLERANCE / (size / 2)
-        shrunk[:3, 3] = (size - 1) / 2 * _FACE_TOLERANCE / (size / 2)
-        from_box = shrunk @ matrix @ _translation(box.low)
-        values = _interpolate(logits, from_box, box.shape, OUTSIDE_LOGIT)
-        return box, values > 0 if signs else values
-    return box, _paste_parallel(logits, matrix, axes, box, finer, signs, device)
-
-
-def refined_logits(logits: np.ndarray) -> np.ndarray:
-    """Logits on a grid twice as fine over the same field of view, by cubic convolution (Keys 1981, a = -1/2).
-
-    Linear interpolation cuts the corners of a curved boundary: a ball of 20 mm loses up to 3 % of its Dice at a crop
-    spacing of 1 mm. Pasting refined logits gives most of that back.
-
-    Args:
-        logits: (m, m, m).
-
-    Returns:
-        (2 m, 2 m, 2 m) float32; at the crop's faces the outermost value continues.
-    """
-    size = len(logits)
-    weights = _cubic_weights(size)
-    # Last axis first, so that no product has to be transposed in memory.
-    along_s = product(np.ascontiguousarray(logits, dtype=np.float32).reshape(-1, size), weights.T)
-    along_a = product(weights, along_s.reshape(size, size, 2 * size))
-    return product(weights, along_a.reshape(size, -1)).reshape((2 * size,) * 3)
-
-
-def _cubic_weights(size: int) -> np.ndarray:
-    """(2 size, size) float32: what each sample contributes to those of a grid twice as fine."""
-    weights = np.zeros((2 * size, size), dtype=np.float32)
-    taps = np.array([-0.0234375, 0.2265625, 0.8671875, -0.0703125], dtype=np.float32)  # a quarter cell beside a centre
-    for row in range(2 * size):
-        first, kernel = (row // 2 - 2, taps) if row % 2 == 0 else (row // 2 - 1, taps[::-1])
-        for tap, weight in enumerate(kernel):
-            weights[row, min(max(first + tap, 0), size - 1)] += weight
-    return weights
-
-
-def _scan_from_crop(volume: Volume, grid: CropGrid) -> np.ndarray:
+def scan_from_crop(volume: Volume, grid: CropGrid) -> np.ndarray:
     """(4, 4): crop index (r, a, s) -> scan index (k, j, i)."""
     return with_axes_reversed(volume.ras_to_ijk_matrix @ grid.index_to_ras_matrix)
 
 
 def _covering_box(volume: Volume, grid: CropGrid, margin: np.ndarray) -> Box:
     """Scan voxels whose centre lies in the crop's field of view, and `margin` more (k, j, i), within the scan."""
-    matrix = _scan_from_crop(volume, grid)
+    matrix = scan_from_crop(volume, grid)
     middle, half = transformed(matrix, [(grid.size - 1) / 2] * 3), np.abs(matrix[:3, :3]).sum(axis=1) * grid.size / 2
-    low = np.ceil(middle - half - _FACE_TOLERANCE) - margin
-    high = np.floor(middle + half + _FACE_TOLERANCE) + 1 + margin
+    low = np.ceil(middle - half - CROP_FACE_TOLERANCE) - margin
+    high = np.floor(middle + half + CROP_FACE_TOLERANCE) + 1 + margin
     # Clip before the cast to integers: a crop that is far away must not overflow.
     low = np.clip(low, 0, volume.shape)
     return Box.between(low, np.maximum(low, np.clip(high, 0, volume.shape)))
@@ -240,7 +223,7 @@ def _shrinkage(volume: Volume, grid: CropGrid) -> np.ndarray:
     return grid.spacing / np.array(volume.spacing[::-1])
 
 
-def _translation(offset: tuple[int, int, int]) -> np.ndarray:
+def translation_matrix(offset: tuple[int, int, int]) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, 3] = offset
     return matrix
@@ -298,9 +281,9 @@ def _sample(
     if not part.is_empty:
         # Walking the image in the order in which it lies in memory is several times faster than across it.
         order = _memory_order(matrix)
-        from_part = (matrix @ _translation(part.low))[:, [*order, 3]]
+        from_part = (matrix @ translation_matrix(part.low))[:, [*order, 3]]
         shape = part.shape[order[0]], part.shape[order[1]], part.shape[order[2]]
-        result[part.slices].transpose(order)[...] = _interpolate(image, from_part, shape, fill)
+        result[part.slices].transpose(order)[...] = interpolated(image, from_part, shape, fill)
     return result
 
 
@@ -332,7 +315,7 @@ def _bins_from_crop(volume: Volume, grid: CropGrid, box: Box, bins: np.ndarray) 
     """(4, 4): crop index (r, a, s) -> index (k, j, i) of the bins into which a box of the scan is divided."""
     bins_to_scan = np.diag([*bins.astype(float), 1.0])
     bins_to_scan[:3, 3] = box.low + (bins - 1) / 2
-    return np.linalg.inv(bins_to_scan) @ _scan_from_crop(volume, grid)
+    return np.linalg.inv(bins_to_scan) @ scan_from_crop(volume, grid)
 
 
 def _memory_order(matrix: np.ndarray) -> list[int]:
@@ -343,7 +326,7 @@ def _memory_order(matrix: np.ndarray) -> list[int]:
     return [first, second, fastest] if along[0, first] >= along[0, second] else [second, first, fastest]
 
 
-def _interpolate(image: np.ndarray, matrix: np.ndarray, shape: tuple[int, int, int], fill: float) -> np.ndarray:
+def interpolated(image: np.ndarray, matrix: np.ndarray, shape: tuple[int, int, int], fill: float) -> np.ndarray:
     """Linear interpolation by ITK; `matrix` takes the result's array indices to the image's.
 
     Within half a voxel beyond the outermost centres the outermost value continues, further out it is `fill`.
@@ -374,72 +357,8 @@ def _inside(matrix: np.ndarray, shape: tuple[int, int, int], size: int) -> np.nd
         # Axes that do not matter are left out, so that a parallel scan costs three short vectors.
         position = np.full((1, 1, 1), row[3])
         for factor, step in zip(row[:3], steps, strict=True):
-            if abs(factor) * size > _FACE_TOLERANCE:
+            if abs(factor) * size > CROP_FACE_TOLERANCE:
                 position = position + factor * step
         # A hair less than ITK's own limit, so that every voxel called inside has an interpolated value.
-        inside = inside & (position >= _FACE_TOLERANCE - 0.5) & (position <= count - 0.5 - _FACE_TOLERANCE)
+        inside = inside & (position >= CROP_FACE_TOLERANCE - 0.5) & (position <= count - 0.5 - CROP_FACE_TOLERANCE)
     return np.broadcast_to(inside, (size,) * 3).copy()
-
-
-def _parallel_axes(matrix: np.ndarray, box: Box) -> list[int] | None:
-    """For each scan axis (k, j, i) the crop axis (r, a, s) that it runs along; None when the grids are oblique."""
-    axes = np.abs(matrix[:3, :3]).argmax(axis=0).tolist()
-    if sorted(axes) != [0, 1, 2]:
-        return None
-    drift = np.abs(matrix[:3, :3]) * np.array(box.shape) / 2
-    drift[axes, range(3)] = 0
-    return axes if drift.sum(axis=1).max() <= _PARALLEL_TOLERANCE else None
-
-
-def _paste_parallel(
-    logits: np.ndarray,
-    matrix: np.ndarray,
-    axes: list[int],
-    box: Box,
-    finer: np.ndarray | None,
-    signs: bool,
-    device: torch.device | None,
-) -> np.ndarray:
-    """Linear interpolation along k, then j, then i, each as a product with an (output, m) matrix of weights.
-
-    `finer` (n, m) gives the n samples between which is interpolated, and to which `matrix` leads; None: the m logits.
-    """
-    size = len(logits) if finer is None else len(finer)
-    outside, kind = (False, bool) if signs else (OUTSIDE_LOGIT, np.float32)
-    middle = (np.array(box.low) + np.array(box.high) - 1) / 2
-    weights, filled, needed = [], [], []
-    for scan_axis, crop_axis in enumerate(axes):
-        row, steps = matrix[crop_axis], np.arange(box.shape[scan_axis])
-        # What little the other two axes contribute is taken at the middle of the box.
-        start = row[3] + row[:3] @ middle + row[scan_axis] * (box.low[scan_axis] - middle[scan_axis])
-        positions = start + row[scan_axis] * steps
-        within = np.flatnonzero(np.abs(positions - (size - 1) / 2) <= size / 2 + _FACE_TOLERANCE)
-        if within.size == 0:
-            return np.full(box.shape, outside, dtype=kind)
-        filled.append(slice(int(within[0]), int(within[-1]) + 1))
-        along_axis = _linear_weights(positions[within], size)
-        if finer is not None:
-            along_axis = product(along_axis, finer)
-        used = np.flatnonzero(along_axis.any(axis=0))
-        needed.append(slice(int(used[0]), int(used[-1]) + 1))
-        weights.append(along_axis[:, needed[-1]])
-
-    values = along_axes(logits.transpose(axes)[tuple(needed)], weights, device, signs)
-    if values.shape == box.shape:
-        return values
-    result = np.full(box.shape, outside, dtype=kind)
-    result[tuple(filled)] = values
-    return result
-
-
-def _linear_weights(positions: np.ndarray, size: int) -> np.ndarray:
-    """(n, size) float32: row n interpolates between the two samples next to positions[n], clamped to the first/last."""
-    positions = np.clip(positions, 0, size - 1)
-    lower = np.minimum(np.floor(positions).astype(int), max(size - 2, 0))
-    upper = np.minimum(lower + 1, size - 1)
-    fraction = positions - lower
-    weights = np.zeros((len(positions), size), dtype=np.float32)
-    rows = np.arange(len(positions))
-    weights[rows, upper] = fraction
-    weights[rows, lower] += 1 - fraction
-    return weights

@@ -12,12 +12,12 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike
 
 from ..errors import ClickError, VolumeError
-from ..modality import believed_modality
-from .affine import LPS_TO_RAS, transformed
-from .image_files import ijk_to_ras_of, read_scan, refuse_unless_scalar_3d
-from .padding import finite, without_padding
-from .refusals import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, colours, four_dimensional, sheared
-from .scan_record import ScanSource
+from ..scans.image_files import ijk_to_ras_of, read_scan, refuse_unless_scalar_3d
+from ..scans.modality import believed_modality
+from ..scans.padding import finite, without_padding
+from ..scans.refusals import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, colours, four_dimensional, sheared
+from ..scans.scan_record import ScanSource
+from .grids import LPS_TO_RAS, transformed
 
 #: Fewest voxels along an axis: thinner scans give no 3D context.
 THINNEST = 4

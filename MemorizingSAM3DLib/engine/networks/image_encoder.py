@@ -15,12 +15,12 @@ from .attention import (
     dense_decomposed_bias,
     dense_published_bias,
     rotary_tables,
+    sparse_attend,
     turned,
     windowed_published_bias,
 )
 from .config import NetworkConfig
 from .layers import MLP, ChannelNorm, ConvBlock, FastConv3d
-from .sparse_attention import sparse_attend
 
 
 class ImageFeatures(NamedTuple):

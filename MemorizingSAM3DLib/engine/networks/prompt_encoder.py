@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .click_canvas import LEAST_FACTOR, ClickCanvas
+from .click_maps import LEAST_FACTOR, ClickCanvas
 from .config import NetworkConfig
 from .layers import ChannelNorm, ConvBlock, FastConv3d
 

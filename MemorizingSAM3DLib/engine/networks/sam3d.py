@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .click_canvas import ClickCanvas
+from .click_maps import ClickCanvas
 from .config import NetworkConfig
 from .full_grid import FullGridMaskDecoder, FullGridPromptEncoder
 from .image_encoder import AttentionGuest, ImageEncoder, ImageFeatures

@@ -70,7 +70,7 @@ class SliceViews:
 @contextmanager
 def openSliceViews(application: Any, size: tuple[int, int] = (400, 300)) -> Iterator[SliceViews]:
     """Views on the scene of a `HeadlessApplication`; afterwards they and the nodes that they brought are gone."""
-    from MemorizingSAM3DLib.scene.messages import capturedMessages
+    from MemorizingSAM3DLib.scene.vtk_messages import capturedMessages
 
     scene = application.scene
     before = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}

@@ -15,13 +15,13 @@ LIBRARY = "MemorizingSAM3DLib"
 
 
 def boot() -> Any:
-    """The scene that Slicer has before any module is loaded; our library boots it, and is forgotten again.
+    """The scene that Slicer has before any module is loaded; the repository's library boots it, and is forgotten again.
 
-    Afterwards it is on no path: the module has to find it.
+    It is not installed: in Slicer there is an application. Afterwards it is on no path: the module has to find its own.
     """
-    folder = next(folder for folder in (MODULE.parent, MODULE.parent.parent) if (folder / LIBRARY).is_dir())
+    folder = Path(sys.argv[2])
     sys.path.append(str(folder))
-    from MemorizingSAM3DLib.scene.headless import headlessApplication
+    from MemorizingSAM3DLib.scene.headless.application import headlessApplication
 
     application = headlessApplication()
     sys.path.remove(str(folder))
@@ -44,7 +44,7 @@ with slicerApplication(boot()) as application:
     test.clicksMakeASegment()
     test.close()
     opened.picture("panel.png")
-    from MemorizingSAM3DLib.ui.settings_panel import registerSettingsPage
+    from MemorizingSAM3DLib.ui.settings_page import registerSettingsPage
 
     registerSettingsPage()
     names = {name for name in sys.modules if name.partition(".")[0] in (LIBRARY, MODULE.stem)}

@@ -7,9 +7,9 @@ import json
 import numpy as np
 
 from MemorizingSAM3DLib.engine.geometry import Volume
+from MemorizingSAM3DLib.engine.models.registry import known_models
 from MemorizingSAM3DLib.engine.prompts import Click
-from MemorizingSAM3DLib.engine.registry import known_models
-from MemorizingSAM3DLib.engine.session import InteractiveSession
+from MemorizingSAM3DLib.engine.session.session import InteractiveSession
 
 SPACING_MM, RADIUS_MM, MIDDLE = 2.0, 24.0, 40
 distances = [(axis - MIDDLE) * SPACING_MM for axis in np.indices((80, 80, 80), sparse=True)]

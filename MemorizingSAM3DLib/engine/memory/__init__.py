@@ -1,1 +1,0 @@
-"""The two memories: remembered cases (Memorizing SAM) and past interactions (MAIS)."""

@@ -1,1 +1,0 @@
-"""What remembered cases say about a click: which of them are alike, and where the structure was in those."""
