@@ -15,19 +15,21 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from ..engine.errors import EngineError
+from .moved import refuse_old_options
 
 # Modules of this folder, in the order of the help. Each has ``register(app)``, which adds its command or group.
 _MODULES = (
-    "segment", "demo", "train", "train_memory", "distill", "data", "evaluate", "experiment", "benchmark",
-    "memory", "checkpoint",
+    "segment", "demo", "train", "train_memory", "distill", "data", "evaluate", "benchmark",
+    "memory", "checkpoint", "moved",
 )  # fmt: skip
 
 
-class _Commands(TyperGroup):
+class Commands(TyperGroup):
     """Turns what the user can mend into one line, instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            refuse_old_options(ctx.args)
             return super().invoke(ctx)
         except EngineError as error:
             Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -39,7 +41,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     name="memorizing-sam3d",
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

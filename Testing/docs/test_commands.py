@@ -17,6 +17,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.cli import app
+from studies.__main__ import app as studies
 from Testing.docs.pages import NAMES, REPOSITORY, Page
 from Testing.docs.substitutions import INSTEAD, OTHER_PROGRAMS, PLACEHOLDERS, replaced
 
@@ -42,7 +43,8 @@ def subcommands() -> dict[str, Any]:
         for word, child in command.commands.items():
             yield from below(child, f"{name} {word}".strip())
 
-    return dict(below(typer.main.get_command(app), ""))
+    own = dict(below(typer.main.get_command(app), ""))
+    return own | {f"studies {name}": command for name, command in below(typer.main.get_command(studies), "")}
 
 
 def ours(words: list[str]) -> Ours | None:
@@ -51,6 +53,8 @@ def ours(words: list[str]) -> Ours | None:
         words = ["python", *words[words.index("-m") :]]
     if words[:3] == ["python", "-m", "MemorizingSAM3DLib.cli"]:
         words = [PROGRAM, *words[3:]]
+    if words[:3] == ["python", "-m", "studies"]:
+        words = [PROGRAM, *words[2:]]
     if words[0] != PROGRAM:
         return None
     words = [PLACEHOLDERS.get(word, word) for word in words[1:]]
@@ -158,7 +162,7 @@ def test_every_target_is_one_of_the_makefile(words):
 def test_every_command_within_a_sentence_has_options_that_exist(name):
     for code in Page(name).inline():
         if code.startswith(f"{PROGRAM} ") and code.split()[1] not in ("--help", "--version"):
-            if code in {f"{PROGRAM} {group}" for group in ("memory", "checkpoint", "data", "experiment", "benchmark")}:
+            if code in {f"{PROGRAM} {group}" for group in ("memory", "checkpoint", "data", "benchmark")}:
                 continue
             call = ours(shlex.split(code))
             assert call is not None

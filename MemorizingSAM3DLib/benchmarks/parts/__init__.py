@@ -4,7 +4,6 @@ Others use of it:
 
 - ``click``: click_part
 - ``encode``: encode_part
-- ``interaction_cost``: cost_of
 - ``memories``: measure_case_memory, memory_part
 - ``scaling``: knn_part, scaling_part, SCANS
 - ``session``: session_part, start_part

@@ -6,7 +6,7 @@ import torch
 from MemorizingSAM3DLib.benchmarks.parts.memories import measure_case_memory
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
-from MemorizingSAM3DLib.learning.experiments.case_memory import write_case_costs
+from studies.cases import write_case_costs
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
 from Testing.engine.small_recalls import CPU
 

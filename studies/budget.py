@@ -57,7 +57,7 @@ def finished(folder: Path, plan: dict[str, Any]) -> bool:
     Raises:
         DataError: other options.
     """
-    from ..data.manifest import DataError
+    from MemorizingSAM3DLib.learning.data.manifest import DataError
 
     path = folder / _DONE
     if not path.exists():
@@ -69,7 +69,7 @@ def finished(folder: Path, plan: dict[str, Any]) -> bool:
 
 def note_done(folder: Path, plan: dict[str, Any]) -> None:
     """Notes that a part is done, and how."""
-    from ..evaluation.report import replacing
+    from MemorizingSAM3DLib.learning.evaluation.report import replacing
 
     with replacing(folder / _DONE) as partial:
         partial.write_text(json.dumps(plan, indent=1, default=str) + "\n", encoding="utf-8")

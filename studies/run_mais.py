@@ -1,4 +1,4 @@
-"""``memorizing-sam3d experiment mais``: the interaction memory's experiments, from training to tables and curves."""
+"""``python -m studies mais``: the interaction memory's experiments, from training to tables and curves."""
 
 from __future__ import annotations
 
@@ -11,28 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from MemorizingSAM3DLib.learning.experiments.budget import Budget, finished, note_done, numbers_of
+from studies.budget import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from MemorizingSAM3DLib.learning.experiments.mais import Arm, TrainingPlan
+    from studies.mais import Arm, TrainingPlan
 
 _TITLES = {
     "fractions": "With and without interaction memory, by how many cases were trained on",
     "bank-sizes": "Interaction memory: how many past interactions are heard",
     "kinds": "Interaction memory: clicks (sparse), masks (dense), or both",
 }
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the group to the program."""
-    group = typer.Typer(no_args_is_help=True, help="Repeat published experiments: trainings, evaluations, tables.")
-    from .experiment_cases import cases_experiment
-    from .experiment_model import model_experiment
-
-    group.command("mais")(mais)
-    group.command("cases")(cases_experiment)
-    group.command("model")(model_experiment)
-    app.add_typer(group, name="experiment")
 
 
 @dataclass(frozen=True)
@@ -99,12 +87,12 @@ def mais(
 
     [bold]Examples[/bold]
 
-    memorizing-sam3d experiment mais --manifest data/manifest.json --datasets openkbp,acdc --out runs/mais
+    python -m studies mais --manifest data/manifest.json --datasets openkbp,acdc --out runs/mais
 
-    memorizing-sam3d experiment mais --manifest data/manifest.json --table kinds --steps 100 --val-cases 2 --out runs/k
+    python -m studies mais --manifest data/manifest.json --table kinds --steps 100 --val-cases 2 --out runs/k
     """
     from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
-    from MemorizingSAM3DLib.learning.experiments.mais import BANK_SIZES, COST, TABLES, arms_of
+    from studies.mais import BANK_SIZES, COST, TABLES, arms_of
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -138,9 +126,8 @@ def mais(
 
 def _given_newest_click(start: str, out: Path) -> Path:
     """The same network, given the newest click alone; in the experiment's folder."""
+    from MemorizingSAM3DLib.cli.training_run import native_start
     from MemorizingSAM3DLib.engine.models.checkpoints import save_native
-
-    from .training_run import native_start
 
     path = out / "start-newest-click.safetensors"
     if not path.exists():
@@ -160,9 +147,8 @@ def _of_training(budget: MaisBudget) -> dict[str, Any]:
 
 def _trained(out: Path, plan: TrainingPlan, budget: MaisBudget, minutes: float | None) -> bool:
     """Trains what is not trained yet; whether it is finished."""
+    from MemorizingSAM3DLib.cli.train_memory import train_memory
     from MemorizingSAM3DLib.learning.training.trainer import STATE, read_state
-
-    from .train_memory import train_memory
 
     folder = out / "trainings" / plan.folder
     about = {**asdict(plan), **_of_training(budget)}
@@ -181,7 +167,7 @@ def _trained(out: Path, plan: TrainingPlan, budget: MaisBudget, minutes: float |
 
 
 def _evaluated(out: Path, arm: Arm, budget: MaisBudget) -> None:
-    from .evaluate import evaluate
+    from MemorizingSAM3DLib.cli.evaluate import evaluate
 
     folder = out / "evaluations" / arm.folder
     names = ("manifest", "start", "datasets", "include_nc", "clicks", "val_cases", "labels_per_case", "minimum_ml")
@@ -212,7 +198,7 @@ def _remark(budget: MaisBudget) -> str:
 
 def _compare(out: Path, name: str, arms: Sequence[Arm], clicks: Sequence[int], remarks: Sequence[str], seed: int,
              console: Console) -> None:  # fmt: skip
-    from MemorizingSAM3DLib.learning.experiments.mais import compared, dice_of, write_comparison
+    from studies.mais import compared, dice_of, write_comparison
 
     found = compared(arms, {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}, clicks, seed)
     files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
@@ -224,9 +210,9 @@ def _cost(out: Path, budget: MaisBudget, console: Console) -> None:
     """Measures time and memory with and without memory, and writes cost.json, cost.md and cost.png."""
     import os
 
-    from MemorizingSAM3DLib.benchmarks.parts.interaction_cost import cost_of
     from MemorizingSAM3DLib.learning.evaluation.report import replacing
-    from MemorizingSAM3DLib.learning.experiments.mais import write_costs
+    from studies.interaction_cost import cost_of
+    from studies.mais import write_costs
 
     threads = budget.threads or os.cpu_count() or 1
     sizes = (60,)

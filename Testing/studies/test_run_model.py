@@ -16,7 +16,7 @@ LEAST = ("--clicks", "1,2", "--steps", 2, "--minimum-ml", 0.1, "--training-worke
 def model(tmp_path):
     manifest = a_manifest(tmp_path)
     given = ("--manifest", manifest, "--out", tmp_path / "out", *LEAST, *SMALL, *SEGMENTS)
-    return lambda *more: run("experiment", "model", *given, *more)
+    return lambda *more: run("model", *given, *more)
 
 
 def test_arms_that_tables_share_are_trained_once_and_what_is_finished_is_not_done_again(tmp_path, model):

@@ -17,9 +17,8 @@ from typing import Any
 
 from MemorizingSAM3DLib.engine.case_memory.attention import DEFAULT_HEARD
 from MemorizingSAM3DLib.engine.networks.memorizing_attention import PAPER_RATIO
-
-from ..evaluation.memory_options import Names
-from ..evaluation.report import replacing, require_matplotlib
+from MemorizingSAM3DLib.learning.evaluation.memory_options import Names
+from MemorizingSAM3DLib.learning.evaluation.report import replacing, require_matplotlib
 
 GROWTH, ABSENT, ATTENTION, PROPOSED, OVERHEAD = "growth", "absent", "attention", "proposed", "overhead"
 TUNED = "tuned"

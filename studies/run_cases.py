@@ -1,6 +1,6 @@
-"""``memorizing-sam3d experiment cases``: what remembered cases give, by how many there are and how they are heard.
+"""``python -m studies cases``: what remembered cases give, by how many there are and how they are heard.
 
-``memorizing-sam3d experiment cases --table tuned``: the paper's comparison, a dataset at a time.
+``python -m studies cases --table tuned``: the paper's comparison, a dataset at a time.
 
 Memorizing SAM compares a model as it is and a model that was fine-tuned, each with and without a memory that the
 fine-tuned one wrote. Here prompts and decoder are tuned and the encoder stays, so that one memory serves both.
@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from MemorizingSAM3DLib.learning.experiments.budget import finished, note_done, numbers_of
-
-from .options import layers_of
+from MemorizingSAM3DLib.cli.options import layers_of
+from studies.budget import finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from MemorizingSAM3DLib.learning.experiments.case_memory import CaseArm
-    from MemorizingSAM3DLib.learning.experiments.mais import Dice
+    from studies.cases import CaseArm
+    from studies.mais import Dice
 
 _TITLES = {
     "growth": "Dice against the number of remembered cases",
@@ -90,21 +89,13 @@ def cases_experiment(
 
     [bold]Examples[/bold]
 
-    memorizing-sam3d experiment cases --manifest data/manifest.json --datasets openkbp --table growth --out runs/cases
+    python -m studies cases --manifest data/manifest.json --datasets openkbp --table growth --out runs/cases
 
-    memorizing-sam3d experiment cases --manifest data/manifest.json --val-cases 2 --sizes 1,3 --out runs/small
+    python -m studies cases --manifest data/manifest.json --val-cases 2 --sizes 1,3 --out runs/small
     """
     from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
-    from MemorizingSAM3DLib.learning.experiments.case_memory import (
-        GROWTH,
-        OVERHEAD,
-        PROPOSED,
-        TABLES,
-        TUNED,
-        Ablations,
-        arms_of,
-    )
-    from MemorizingSAM3DLib.learning.experiments.mais import dice_of
+    from studies.cases import GROWTH, OVERHEAD, PROPOSED, TABLES, TUNED, Ablations, arms_of
+    from studies.mais import dice_of
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -207,7 +198,7 @@ def _tuned(out: Path, arms: list[CaseArm], budget: Budget, sizes: Sequence[int],
 
 
 def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> None:
-    from .evaluate import evaluate
+    from MemorizingSAM3DLib.cli.evaluate import evaluate
 
     folder, attends = out / "evaluations" / arm.folder, arm.block is not None
     about = {**asdict(budget), **{k: v for k, v in asdict(arm).items() if k not in ("title", "against")}}
@@ -228,8 +219,8 @@ def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> 
 
 def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budget: Budget, dice: dict[str, Dice],
              console: Console) -> None:  # fmt: skip
-    from MemorizingSAM3DLib.learning.experiments.case_memory import GROWTH, draw_growth, write_csv
-    from MemorizingSAM3DLib.learning.experiments.mais import compared, write_comparison
+    from studies.cases import GROWTH, draw_growth, write_csv
+    from studies.mais import compared, write_comparison
 
     remarks = [
         f"Model {budget.model or 'shipped'}, training cases remembered, validation cases clicked by the evaluation's "
@@ -250,18 +241,13 @@ def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budge
 def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
     from rich.progress import Progress
 
+    from MemorizingSAM3DLib.cli.options import load_predictor
     from MemorizingSAM3DLib.engine.models.download import cache_folder
     from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
     from MemorizingSAM3DLib.learning.data.manifest import select, some_of_each_dataset
     from MemorizingSAM3DLib.learning.data.pack import Collection
     from MemorizingSAM3DLib.learning.evaluation.evaluate import EvaluationOptions, evaluated_labels
-    from MemorizingSAM3DLib.learning.experiments.proposals import (
-        ProposedStructure,
-        proposed_structures,
-        write_proposals,
-    )
-
-    from .options import load_predictor
+    from studies.proposals import ProposedStructure, proposed_structures, write_proposals
 
     folder, size = out / "proposed", max(sizes)
     unused = ("workers", "layers", "clicks")
@@ -293,9 +279,8 @@ def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
 
 def _overhead(out: Path, budget: Budget, repeats: int, console: Console) -> None:
     from MemorizingSAM3DLib.benchmarks.parts.memories import measure_case_memory
-    from MemorizingSAM3DLib.learning.experiments.case_memory import write_case_costs
-
-    from .options import load_predictor
+    from MemorizingSAM3DLib.cli.options import load_predictor
+    from studies.cases import write_case_costs
 
     folder = out / "overhead"
     about = {"model": budget.model, "device": budget.device, "blocks": budget.layers[:1], "repeats": repeats}
@@ -322,8 +307,8 @@ def dice_of_tuned(out: Path, arms: list[CaseArm], budget: Budget, steps: int, re
         arms: those that are called fine-tuned (:data:`..learning.case_arms.FINE_TUNED`) are of the tuned model.
         steps: of the tuning to each dataset. remember: fills a memory in a folder; gives it. evaluate: an arm.
     """
-    from MemorizingSAM3DLib.learning.experiments.case_memory import FINE_TUNED
-    from MemorizingSAM3DLib.learning.experiments.mais import dice_of
+    from studies.cases import FINE_TUNED
+    from studies.mais import dice_of
 
     found: dict[str, Dice] = {arm.title: {} for arm in arms}
     for dataset in _datasets(budget):
@@ -351,9 +336,8 @@ def _datasets(budget: Budget) -> list[str]:
 
 
 def _tuned_row(folder: Path, budget: Budget, steps: int, console: Console) -> Path:
+    from MemorizingSAM3DLib.cli.train import train
     from MemorizingSAM3DLib.engine.models.checkpoints import load, load_default
-
-    from .train import train
 
     about = {"manifest": budget.manifest, "model": budget.model, "steps": steps, "seed": budget.seed}
     if not finished(folder / "training", about):

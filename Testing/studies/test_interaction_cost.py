@@ -5,9 +5,9 @@ import sys
 import pytest
 import torch
 
-from MemorizingSAM3DLib.benchmarks.parts.interaction_cost import cost_of, measure
 from MemorizingSAM3DLib.engine.models.checkpoints import save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
+from studies.interaction_cost import cost_of, measure
 from Testing.engine.small_networks import SMALL_NATIVE
 
 

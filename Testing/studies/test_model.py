@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from MemorizingSAM3DLib.learning.experiments.model import TABLES, TITLES, mean_over_seeds, model_arms, spread_over_seeds
+from studies.model import TABLES, TITLES, mean_over_seeds, model_arms, spread_over_seeds
 
 A, B = ("one", "case", "1"), ("one", "case", "2")
 

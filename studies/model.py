@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .mais import Dice
+from studies.mais import Dice
 
 STEM, ATTENTION, SYNTHETIC, TOKENS, DISTILLED = "stem", "attention", "synthetic", "tokens", "distilled"
 TABLES = (STEM, ATTENTION, SYNTHETIC, TOKENS, DISTILLED)

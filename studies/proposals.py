@@ -13,12 +13,11 @@ import numpy as np
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.engine.session.session import InteractiveSession
-
-from ..data.cases import Case, case_volume
-from ..evaluation.metrics import dice
-from ..evaluation.report import replacing
-from ..evaluation.statistics import CaseBootstrap
-from ..simulated_user import central_click
+from MemorizingSAM3DLib.learning.data.cases import Case, case_volume
+from MemorizingSAM3DLib.learning.evaluation.metrics import dice
+from MemorizingSAM3DLib.learning.evaluation.report import replacing
+from MemorizingSAM3DLib.learning.evaluation.statistics import CaseBootstrap
+from MemorizingSAM3DLib.learning.simulated_user import central_click
 
 
 @dataclass(frozen=True)

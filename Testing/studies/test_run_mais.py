@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from MemorizingSAM3DLib.benchmarks.parts import interaction_cost
 from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from Testing.cli.test_train import run
+from studies import interaction_cost
 from Testing.engine.small_networks import SMALL_NATIVE
 from Testing.learning.small_files import a_manifest
+from Testing.studies.running import run
 
 LEAST = ("--clicks", "1,12", "--steps", 1, "--window", 1, "--minimum-ml", 0.1, "--labels-per-case", 1,
          "--training-workers", 0, "--threads", 1, "--device", "cpu")  # fmt: skip
@@ -20,7 +20,7 @@ LEAST = ("--clicks", "1,12", "--steps", 1, "--window", 1, "--minimum-ml", 0.1, "
 def mais(tmp_path):
     torch.manual_seed(1)
     save_native(build_network(SMALL_NATIVE), tmp_path / "start.safetensors", {"steps": 9}, "float32")
-    common = ("experiment", "mais", "--manifest", a_manifest(tmp_path), "--from", tmp_path / "start.safetensors")
+    common = ("mais", "--manifest", a_manifest(tmp_path), "--from", tmp_path / "start.safetensors")
     return lambda *arguments, out="out": run(*common, *LEAST, "--out", tmp_path / out, *arguments)
 
 

@@ -1,6 +1,6 @@
 """What an interaction memory costs, in time and memory, in training and in use; measured in a process of its own.
 
-``python -m MemorizingSAM3DLib.benchmarks.parts.interaction_cost train|click with|without MODEL DEVICE THREADS CLICKS
+``python -m studies.interaction_cost train|click with|without MODEL DEVICE THREADS CLICKS
 N``
 prints it as JSON.
 """
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from ..harness.process import forget_peak, peak_of_process
+from MemorizingSAM3DLib.benchmarks.harness.process import forget_peak, peak_of_process
 
 Part = Literal["train", "click"]
 _STEPS = 2

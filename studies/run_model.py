@@ -1,4 +1,4 @@
-"""``memorizing-sam3d experiment model``: the model's ablations on equal budgets, from training to tables and curves."""
+"""``python -m studies model``: the model's ablations on equal budgets, from training to tables and curves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from MemorizingSAM3DLib.learning.experiments.budget import Budget, finished, note_done, numbers_of
+from studies.budget import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from MemorizingSAM3DLib.learning.experiments.model import ModelArm, ModelPlan
+    from studies.model import ModelArm, ModelPlan
 
 _LAYER_SHARE = 1 / 3  # of a distillation's steps
 
@@ -62,12 +62,12 @@ def model_experiment(
 
     [bold]Examples[/bold]
 
-    memorizing-sam3d experiment model --manifest data/manifest.json --seeds 3 --out runs/ablations
+    python -m studies model --manifest data/manifest.json --seeds 3 --out runs/ablations
 
-    memorizing-sam3d experiment model --manifest data/manifest.json --table stem --steps 200 --val-cases 2 --out runs/s
+    python -m studies model --manifest data/manifest.json --table stem --steps 200 --val-cases 2 --out runs/s
     """
     from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
-    from MemorizingSAM3DLib.learning.experiments.model import TABLES, model_arms
+    from studies.model import TABLES, model_arms
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -94,10 +94,9 @@ def model_experiment(
 
 def _trained(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget, minutes: float | None) -> bool:
     """Trains what is not trained yet, teachers before their students; whether it is finished."""
+    from MemorizingSAM3DLib.cli.distill import distill
+    from MemorizingSAM3DLib.cli.train import train
     from MemorizingSAM3DLib.learning.training.trainer import STATE, read_state
-
-    from .distill import distill
-    from .train import train
 
     if plan.teacher is not None and not _trained(out, plan.teacher, seed, budget, minutes):
         return False
@@ -127,7 +126,7 @@ def _trained(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget, minutes
 
 
 def _evaluated(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget) -> None:
-    from .evaluate import evaluate
+    from MemorizingSAM3DLib.cli.evaluate import evaluate
 
     folder = out / "evaluations" / plan.folder(seed)
     names = ("manifest", "datasets", "include_nc", "clicks", "val_cases", "labels_per_case", "minimum_ml")
@@ -145,8 +144,8 @@ def _evaluated(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget) -> No
 
 def _compare(out: Path, name: str, arms: list[ModelArm], seeds: int, clicks: list[int], budget: ModelBudget,
              console: Console) -> None:  # fmt: skip
-    from MemorizingSAM3DLib.learning.experiments.mais import compared, dice_of, write_comparison
-    from MemorizingSAM3DLib.learning.experiments.model import TITLES, mean_over_seeds, spread_over_seeds
+    from studies.mais import compared, dice_of, write_comparison
+    from studies.model import TITLES, mean_over_seeds, spread_over_seeds
 
     dice = {
         arm.title: [dice_of(out / "evaluations" / arm.training.folder(seed)) for seed in range(seeds)] for arm in arms

@@ -9,9 +9,9 @@ import torch
 from MemorizingSAM3DLib.engine.case_memory.memory import CaseMemory
 from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from Testing.cli.test_train import run
 from Testing.engine.small_networks import SMALL_NATIVE
 from Testing.learning.small_files import a_manifest
+from Testing.studies.running import run
 
 LEAST = ("--clicks", "1,2", "--sizes", "1,2", "--minimum-ml", 0.1, "--labels-per-case", 1, "--attention-layers", "1",
          "--neighbours", "1", "--ratios", "0.5", "--repeats", 1, "--device", "cpu")  # fmt: skip
@@ -21,7 +21,7 @@ LEAST = ("--clicks", "1,2", "--sizes", "1,2", "--minimum-ml", 0.1, "--labels-per
 def cases(tmp_path):
     torch.manual_seed(1)
     save_native(build_network(SMALL_NATIVE), tmp_path / "small.safetensors", {"steps": 9}, "float32")
-    common = ("experiment", "cases", "--manifest", a_manifest(tmp_path), "--model", tmp_path / "small.safetensors")
+    common = ("cases", "--manifest", a_manifest(tmp_path), "--model", tmp_path / "small.safetensors")
     return lambda *arguments, out="out": run(*common, *LEAST, "--out", tmp_path / out, *arguments)
 
 

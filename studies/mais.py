@@ -17,11 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from MemorizingSAM3DLib.engine.networks.memory_attention import DEFAULT_CAPACITY, Kinds
-
-from ..data.manifest import DataError
-from ..evaluation.report import CASES, CurveError, replacing, require_matplotlib
-from ..evaluation.results import MODEL, SAME_CLICKS
-from ..evaluation.statistics import CaseBootstrap
+from MemorizingSAM3DLib.learning.data.manifest import DataError
+from MemorizingSAM3DLib.learning.evaluation.report import CASES, CurveError, replacing, require_matplotlib
+from MemorizingSAM3DLib.learning.evaluation.results import MODEL, SAME_CLICKS
+from MemorizingSAM3DLib.learning.evaluation.statistics import CaseBootstrap
 
 FRACTIONS, BANK_SIZES, KINDS, COST = "fractions", "bank-sizes", "kinds", "cost"
 TABLES = (FRACTIONS, BANK_SIZES, KINDS, COST)

@@ -4,7 +4,7 @@ import pytest
 
 from MemorizingSAM3DLib.learning.data.manifest import DataError
 from MemorizingSAM3DLib.learning.evaluation.report import CASES, cases_csv
-from MemorizingSAM3DLib.learning.experiments.mais import Arm, TrainingPlan, arms_of, compared, dice_of, markdown_of
+from studies.mais import Arm, TrainingPlan, arms_of, compared, dice_of, markdown_of
 from Testing.learning.small_evaluations import a_result, a_run
 
 WITHOUT = Arm("without", TrainingPlan("100%", None))

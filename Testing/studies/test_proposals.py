@@ -5,7 +5,7 @@ import json
 import pytest
 
 from MemorizingSAM3DLib.learning.data.cases import Case
-from MemorizingSAM3DLib.learning.experiments.proposals import ProposedStructure, proposed_structures, write_proposals
+from studies.proposals import ProposedStructure, proposed_structures, write_proposals
 from Testing.engine.phantoms import ct_of
 from Testing.engine.session.test_locate_structure import BODY, COUNTS, LEFT, RIGHT, SPACING, _truth
 from Testing.engine.small_recalls import a_predictor, remember_in

@@ -4,15 +4,8 @@ import csv
 
 import pytest
 
-from MemorizingSAM3DLib.learning.experiments.case_memory import (
-    COLUMNS,
-    WITHOUT,
-    Ablations,
-    arms_of,
-    draw_growth,
-    write_csv,
-)
-from MemorizingSAM3DLib.learning.experiments.mais import compared
+from studies.cases import COLUMNS, WITHOUT, Ablations, arms_of, draw_growth, write_csv
+from studies.mais import compared
 
 TRIED = Ablations((1, 3, 10), (4, 5), (1, 3), (0.0, 0.3), True)
 
