@@ -1,4 +1,4 @@
-"""What each experiment on the case memory compares: how many cases are remembered, and how they are heard.
+"""What each experiment on the case memory compares: how many cases are remembered, and how they are used.
 
 What the experiments on the case memory write beside the tables that all experiments have.
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from MemorizingSAM3DLib.engine.case_memory.attention import DEFAULT_HEARD
+from MemorizingSAM3DLib.engine.case_memory.attention import DEFAULT_ATTENDED
 from MemorizingSAM3DLib.engine.networks.memorizing_attention import PAPER_RATIO
 from MemorizingSAM3DLib.learning.evaluation.memory_options import Names
 from MemorizingSAM3DLib.learning.evaluation.report import replacing, require_matplotlib
@@ -28,7 +28,7 @@ AS_IT_IS, FINE_TUNED = "as it is", "fine-tuned"  # the model, in the table ``tun
 
 
 @dataclass(frozen=True)
-class CaseArm:
+class CaseVariant:
     """A line of a table. Arms that differ in their titles alone share one evaluation.
 
     Attributes:
@@ -43,7 +43,7 @@ class CaseArm:
     remembered: int
     names: Names = "all"
     block: int | None = None
-    neighbours: int = DEFAULT_HEARD
+    neighbours: int = DEFAULT_ATTENDED
     ratio: float = PAPER_RATIO
     against: str | None = WITHOUT
 
@@ -75,26 +75,26 @@ class Ablations:
     known: bool = False
 
 
-def arms_of(table: str, tried: Ablations) -> list[CaseArm]:
+def variants_of(table: str, tried: Ablations) -> list[CaseVariant]:
     """The arms of a table (not of ``proposed`` and ``overhead``), the one without memory first."""
-    without = CaseArm(WITHOUT, 0, against=None)
+    without = CaseVariant(WITHOUT, 0, against=None)
     most = max(tried.sizes)
     if table == GROWTH:
-        arms = [CaseArm(f"n = {size}", size) for size in tried.sizes]
+        variants = [CaseVariant(f"n = {size}", size) for size in tried.sizes]
         if tried.known:
-            arms += [CaseArm(f"n = {size}, name known", size, "known") for size in tried.sizes]
-        return [without, *arms]
+            variants += [CaseVariant(f"n = {size}, name known", size, "known") for size in tried.sizes]
+        return [without, *variants]
     if table == ABSENT:
-        return [without, CaseArm(f"n = {most}, none of the clicked structure", most, "absent")]
-    usual = CaseArm("", most, block=tried.blocks[0])
+        return [without, CaseVariant(f"n = {most}, none of the clicked structure", most, "absent")]
+    usual = CaseVariant("", most, block=tried.blocks[0])
     if table == TUNED:
         return [
-            arm
+            variant
             for model in (AS_IT_IS, FINE_TUNED)
-            for arm in (
-                CaseArm(model, 0, against=None),
+            for variant in (
+                CaseVariant(model, 0, against=None),
                 replace(usual, title=f"{model}, attention to cases", against=model),
-                CaseArm(f"{model}, asked where it was", most, against=model),
+                CaseVariant(f"{model}, asked where it was", most, against=model),
             )
         ]
     return [
@@ -109,7 +109,7 @@ def arms_of(table: str, tried: Ablations) -> list[CaseArm]:
 COLUMNS = ("dataset", "structures", "arm", "click", "dice", "low", "high", "gain", "gain_low", "gain_high")
 
 
-def write_csv(path: Path, arms: Sequence[CaseArm], found: Mapping[str, Any]) -> None:
+def write_csv(path: Path, variants: Sequence[CaseVariant], found: Mapping[str, Any]) -> None:
     """A line for each dataset, arm and click that is told of.
 
     Args:
@@ -122,17 +122,17 @@ def write_csv(path: Path, arms: Sequence[CaseArm], found: Mapping[str, Any]) -> 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for name, about in found["datasets"].items():
-        for arm in arms:
-            line = about["arms"][arm.title]
+        for variant in variants:
+            line = about["arms"][variant.title]
             for click in found["clicks"]:
                 dice = (line[key][click - 1] for key in ("mean", "low", "high"))
                 gain = line["gain"][str(click)] if "gain" in line else ("", "", "")
-                writer.writerow((name, about["structures"], arm.title, click, *dice, *gain))
+                writer.writerow((name, about["structures"], variant.title, click, *dice, *gain))
     with replacing(path) as partial:
         partial.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-def draw_growth(path: Path, title: str, arms: Sequence[CaseArm], found: Mapping[str, Any]) -> None:
+def draw_growth(path: Path, title: str, variants: Sequence[CaseVariant], found: Mapping[str, Any]) -> None:
     """Dice at the first click against the number of remembered cases, a panel a dataset.
 
     Raises:
@@ -145,16 +145,16 @@ def draw_growth(path: Path, title: str, arms: Sequence[CaseArm], found: Mapping[
     panels = [name for name in found["datasets"] if name != "mean" or len(found["datasets"]) > 2]
     figure = Figure(figsize=(4.6 * len(panels), 4.0), layout="constrained")
     FigureCanvasAgg(figure)
-    without = [arm for arm in arms if not arm.remembered]
+    without = [variant for variant in variants if not variant.remembered]
     ways = (("all", "#0072B2", "all cases are asked"), ("known", "#D55E00", "cases of the same name are asked"))
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         about = found["datasets"][name]
         for names, colour, label in ways:
-            shown = [*without, *(arm for arm in arms if arm.remembered and arm.names == names)]
+            shown = [*without, *(variant for variant in variants if variant.remembered and variant.names == names)]
             if len(shown) == len(without):
                 continue
-            lines = [about["arms"][arm.title] for arm in shown]
-            counts = [arm.remembered for arm in shown]
+            lines = [about["arms"][variant.title] for variant in shown]
+            counts = [variant.remembered for variant in shown]
             mean, low, high = ([line[key][0] for line in lines] for key in ("mean", "low", "high"))
             axes.plot(counts, mean, color=colour, marker="o", linewidth=1.8, label=label)
             axes.fill_between(counts, low, high, color=colour, alpha=0.12, linewidth=0)

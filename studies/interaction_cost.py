@@ -62,7 +62,7 @@ def _training(memory: bool, model: str, runtime: Any, clicks: int, size: int) ->
     from MemorizingSAM3DLib.engine.models.checkpoints import load
     from MemorizingSAM3DLib.engine.networks.sam3d import NativeSAM3D
     from MemorizingSAM3DLib.learning.data.samples import SampleStream
-    from MemorizingSAM3DLib.learning.training.changed_networks import RememberingSAM3D, TrainableMemoryAttention
+    from MemorizingSAM3DLib.learning.training.changed_networks import SAM3DWithMemory, TrainableMemoryAttention
     from MemorizingSAM3DLib.learning.training.interaction_memory import MemoryObjective, MemoryOptions
     from MemorizingSAM3DLib.learning.training.objective import Batch
 
@@ -70,7 +70,7 @@ def _training(memory: bool, model: str, runtime: Any, clicks: int, size: int) ->
     assert isinstance(network, NativeSAM3D)
     network.train().requires_grad_(True)
     attention = TrainableMemoryAttention(_config(network.config, size)) if memory else None
-    module = RememberingSAM3D(network, attention).to(runtime.device)
+    module = SAM3DWithMemory(network, attention).to(runtime.device)
 
     class Always(MemoryOptions):
         def clicks_before(self, rng: Any) -> int:

@@ -1,4 +1,4 @@
-"""What each experiment on the interaction memory compares: its trainings, and what is heard in its evaluations.
+"""What each experiment on the interaction memory compares: its trainings, and what is used in its evaluations.
 
 Tables and curves of the experiments on the interaction memory, made of the evaluations' files.
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from MemorizingSAM3DLib.engine.networks.memory_attention import DEFAULT_CAPACITY, Kinds
+from MemorizingSAM3DLib.engine.networks.memory_attention import DEFAULT_CAPACITY, MemoryTypes
 from MemorizingSAM3DLib.learning.data.manifest import DataError
 from MemorizingSAM3DLib.learning.evaluation.report import CASES, CurveError, replacing, require_matplotlib
 from MemorizingSAM3DLib.learning.evaluation.results import MODEL, SAME_CLICKS
@@ -36,7 +36,7 @@ class TrainingPlan:
     """
 
     cases: str
-    kinds: Kinds | None
+    kinds: MemoryTypes | None
     capacity: int = DEFAULT_CAPACITY
 
     @property
@@ -47,56 +47,58 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Variant:
     """A line of a table, a curve of its picture.
 
     Attributes:
-        title: of it. training: that it follows from. heard: interactions that are heard in its evaluation.
+        title: of it. training: that it follows from. attended: interactions that are used in its evaluation.
         against: the title of the arm that its gain is measured against; None: it is one to measure against.
     """
 
     title: str
     training: TrainingPlan
-    heard: int = DEFAULT_CAPACITY
+    attended: int = DEFAULT_CAPACITY
     against: str | None = None
 
     @property
     def folder(self) -> str:
         """Its name among the evaluations."""
-        return self.training.folder if self.training.kinds is None else f"{self.training.folder}-heard-{self.heard}"
+        return self.training.folder if self.training.kinds is None else f"{self.training.folder}-heard-{self.attended}"
 
 
-def arms_of(table: str, fractions: Sequence[str], bank_sizes: Sequence[int], cases: str,
-            train_each: bool = False) -> list[Arm]:  # fmt: skip
+def variants_of(table: str, fractions: Sequence[str], bank_sizes: Sequence[int], cases: str,
+            train_each: bool = False) -> list[Variant]:  # fmt: skip
     """The arms of a table.
 
     Args:
         table: ``fractions``, ``bank-sizes`` or ``kinds``.
         fractions: amounts of cases to train on (``fractions``). cases: the amount for the other tables.
-        bank_sizes: N (``bank-sizes``). train_each: a training for each N; else one for the largest hears each N.
+        bank_sizes: N (``bank-sizes``). train_each: a training for each N; else one for the largest uses each N.
     """
     if table == FRACTIONS:
         pairs = [
             (
-                Arm(f"{_cases(amount)}, without", TrainingPlan(amount, None)),
-                Arm(f"{_cases(amount)}, memory", TrainingPlan(amount, "both"), against=f"{_cases(amount)}, without"),
+                Variant(f"{_cases(amount)}, without", TrainingPlan(amount, None)),
+                Variant(
+                    f"{_cases(amount)}, memory", TrainingPlan(amount, "both"), against=f"{_cases(amount)}, without"
+                ),
             )
             for amount in fractions
         ]
-        return [arm for pair in pairs for arm in pair]
-    without = Arm("without", TrainingPlan(cases, None))
-    arm = Arm("", TrainingPlan(cases, "both"), against=without.title)
+        return [variant for pair in pairs for variant in pair]
+    without = Variant("without", TrainingPlan(cases, None))
+    variant = Variant("", TrainingPlan(cases, "both"), against=without.title)
     if table == BANK_SIZES:
         trained = [TrainingPlan(cases, "both", size if train_each else max(bank_sizes)) for size in bank_sizes]
         return [
             without,
             *(
-                replace(arm, title=f"N = {size}", training=training, heard=size)
+                replace(variant, title=f"N = {size}", training=training, attended=size)
                 for size, training in zip(bank_sizes, trained, strict=True)
             ),
         ]
-    kinds: tuple[Kinds, ...] = ("sparse", "dense", "both")
-    return [without, *(replace(arm, title=kind, training=TrainingPlan(cases, kind)) for kind in kinds)]
+    kinds: tuple[MemoryTypes, ...] = ("sparse", "dense", "both")
+    return [without, *(replace(variant, title=kind, training=TrainingPlan(cases, kind)) for kind in kinds)]
 
 
 def _cases(amount: str) -> str:
@@ -138,7 +140,9 @@ def dice_of(folder: Path) -> Dice:
     return found
 
 
-def compared(arms: Sequence[Line], dice: Mapping[str, Dice], clicks: Sequence[int], seed: int = 0) -> dict[str, Any]:
+def compared(
+    variants: Sequence[Line], dice: Mapping[str, Dice], clicks: Sequence[int], seed: int = 0
+) -> dict[str, Any]:
     """Means of each arm and dataset, with gains over the arm it is measured against, JSON-ready.
 
     Intervals are those of the evaluation: 95 %, cases resampled; a gain's is paired.
@@ -146,32 +150,32 @@ def compared(arms: Sequence[Line], dice: Mapping[str, Dice], clicks: Sequence[in
     Args:
         dice: of each arm, by its title. Structures that not every arm has are left out.
     """
-    shared = sorted(set.intersection(*(set(of_arm) for of_arm in dice.values())))
+    shared = sorted(set.intersection(*(set(of_variant) for of_variant in dice.values())))
     if not shared:
         raise DataError("The evaluations have no structure in common.", "Run the experiment again with --restart.")
     bootstrap = CaseBootstrap([key[0] for key in shared], [key[1] for key in shared], seed=seed)
-    values = {title: np.array([of_arm[key] for key in shared]) for title, of_arm in dice.items()}
+    values = {title: np.array([of_variant[key] for key in shared]) for title, of_variant in dice.items()}
     datasets: dict[str, Any] = {}
     for name in [*bootstrap.names, "mean"]:
         rows = np.array([name in (key[0], "mean") for key in shared])
         mean = bootstrap.over_datasets if name == "mean" else bootstrap.over_structures
         lines: dict[str, dict[str, Any]] = {}
-        for arm in arms:
-            own = mean(values[arm.title], rows)
+        for variant in variants:
+            own = mean(values[variant.title], rows)
             low, high = own.interval()
             curve = {"mean": own.mean, "low": low, "high": high}
-            lines[arm.title] = {key: [round(float(v), 4) for v in part] for key, part in curve.items()}
-            if arm.against is not None:
-                gain = own.minus(mean(values[arm.against], rows))
+            lines[variant.title] = {key: [round(float(v), 4) for v in part] for key, part in curve.items()}
+            if variant.against is not None:
+                gain = own.minus(mean(values[variant.against], rows))
                 low, high = gain.interval()
-                lines[arm.title]["gain"] = {
+                lines[variant.title]["gain"] = {
                     str(n): [round(float(part[n - 1]), 4) for part in (gain.mean, low, high)] for n in clicks
                 }  # fmt: skip
         datasets[name] = {"structures": int(rows.sum()), "arms": lines}
     return {"clicks": list(clicks), "datasets": datasets}
 
 
-def markdown_of(title: str, arms: Sequence[Line], found: Mapping[str, Any], remarks: Sequence[str]) -> str:
+def markdown_of(title: str, variants: Sequence[Line], found: Mapping[str, Any], remarks: Sequence[str]) -> str:
     """The comparison as Markdown, a table a dataset."""
     clicks = found["clicks"]
     lines = [f"# {title}", "", *(f"{remark}\n" for remark in remarks)]
@@ -180,17 +184,17 @@ def markdown_of(title: str, arms: Sequence[Line], found: Mapping[str, Any], rema
         heading = "Mean over datasets" if name == "mean" else name
         lines += [f"## {heading} ({about['structures']} structures)", "", f"| {' | '.join(header)} |"]
         lines.append("|---" * len(header) + "|")
-        for arm in arms:
-            line = about["arms"][arm.title]
+        for variant in variants:
+            line = about["arms"][variant.title]
             gains = [line["gain"][str(n)] if "gain" in line else None for n in clicks]
-            row = [arm.title, *(f"{line['mean'][n - 1]:.3f}" for n in clicks)]
+            row = [variant.title, *(f"{line['mean'][n - 1]:.3f}" for n in clicks)]
             row += ["" if gain is None else f"{gain[0]:+.3f} ({gain[1]:+.3f} to {gain[2]:+.3f})" for gain in gains]
             lines.append(f"| {' | '.join(row)} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def write_comparison(folder: Path, name: str, title: str, arms: Sequence[Line], found: Mapping[str, Any],
+def write_comparison(folder: Path, name: str, title: str, variants: Sequence[Line], found: Mapping[str, Any],
                      remarks: Sequence[str]) -> list[Path]:  # fmt: skip
     """Writes NAME.json, NAME.md and NAME.png.
 
@@ -198,15 +202,15 @@ def write_comparison(folder: Path, name: str, title: str, arms: Sequence[Line], 
         OutputError: they cannot be written. CurveError: matplotlib is not installed.
     """
     document = json.dumps({"title": title, "remarks": list(remarks), **found}, indent=1) + "\n"
-    texts = {".json": document, ".md": markdown_of(title, arms, found, remarks)}
+    texts = {".json": document, ".md": markdown_of(title, variants, found, remarks)}
     for suffix, text in texts.items():
         with replacing(folder / f"{name}{suffix}") as partial:
             partial.write_text(text, encoding="utf-8", newline="")
-    _draw(folder / f"{name}.png", title, arms, found)
+    _draw(folder / f"{name}.png", title, variants, found)
     return [folder / f"{name}{suffix}" for suffix in (".json", ".md", ".png")]
 
 
-def _draw(path: Path, title: str, arms: Sequence[Line], found: Mapping[str, Any]) -> None:
+def _draw(path: Path, title: str, variants: Sequence[Line], found: Mapping[str, Any]) -> None:
     """Dice against clicks, a panel a dataset; arms without memory are dashed, in the colour of what is measured
     against them."""
     try:
@@ -217,18 +221,18 @@ def _draw(path: Path, title: str, arms: Sequence[Line], found: Mapping[str, Any]
     panels = [name for name in found["datasets"] if name != "mean" or len(found["datasets"]) > 2]
     figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    colours = dict(zip([a.title for a in arms if a.against is not None], _COLOURS, strict=False))
+    colours = dict(zip([a.title for a in variants if a.against is not None], _COLOURS, strict=False))
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         about = found["datasets"][name]
-        for arm in arms:
-            followers = [a.title for a in arms if a.against == arm.title]
-            colour = colours.get(arm.title) or (colours.get(followers[0]) if len(followers) == 1 else "#777777")
-            line = about["arms"][arm.title]
+        for variant in variants:
+            followers = [a.title for a in variants if a.against == variant.title]
+            colour = colours.get(variant.title) or (colours.get(followers[0]) if len(followers) == 1 else "#777777")
+            line = about["arms"][variant.title]
             clicks = range(1, len(line["mean"]) + 1)
-            style = "-" if arm.against is not None else "--"
-            axes.plot(clicks, line["mean"], color=colour, linestyle=style, linewidth=1.8, label=arm.title)
+            style = "-" if variant.against is not None else "--"
+            axes.plot(clicks, line["mean"], color=colour, linestyle=style, linewidth=1.8, label=variant.title)
             axes.fill_between(clicks, line["low"], line["high"], color=colour, alpha=0.08, linewidth=0)
-        if len(about["arms"][arms[0].title]["mean"]) > 10:
+        if len(about["arms"][variants[0].title]["mean"]) > 10:
             axes.set_xscale("log")
             axes.set_xticks(found["clicks"], [str(n) for n in found["clicks"]])
             axes.minorticks_off()

@@ -43,7 +43,7 @@ class ModelPlan:
 
 
 @dataclass(frozen=True)
-class ModelArm:
+class ModelVariant:
     """A line of a table, a curve of its picture; ``against`` as in :class:`.mais.Line`."""
 
     title: str
@@ -51,7 +51,7 @@ class ModelArm:
     against: str | None = None
 
 
-def model_arms(table: str) -> list[ModelArm]:
+def model_variants(table: str) -> list[ModelVariant]:
     """The arms of a table, the one that the others are measured against first.
 
     The plain network has the shipped one's design: skip stem, dense attention, 30 % synthetic volumes, no token loss.
@@ -69,7 +69,7 @@ def model_arms(table: str) -> list[ModelArm]:
         teacher = ModelPlan("teacher", (f"depth={_TEACHER_DEPTH}",))
         pair = ("trained directly", plain), ("distilled", ModelPlan("distilled", teacher=teacher))
     (first, reference), (second, other) = pair
-    return [ModelArm(first, reference), ModelArm(second, other, against=first)]
+    return [ModelVariant(first, reference), ModelVariant(second, other, against=first)]
 
 
 def mean_over_seeds(dice: Sequence[Dice]) -> Dice:

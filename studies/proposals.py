@@ -48,14 +48,14 @@ def proposed_structures(predictor: Predictor, case: Case, labels: Collection[int
     Args:
         labels: the structures; others are not looked for.
     """
-    recall = predictor.case_recall
-    assert recall is not None
+    retrieval = predictor.case_retrieval
+    assert retrieval is not None
     volume = case_volume(case)
     session = InteractiveSession(predictor)
     session.set_image(volume)
     for label in labels:
         name = case.structures[label]
-        if not len(recall.deepest_places(name, predictor.modality)):
+        if not len(retrieval.deepest_places(name, predictor.modality)):
             continue
         truth = np.ascontiguousarray((case.labels == label).transpose(2, 1, 0))
         encoded, begun = predictor.encodes, perf_counter()

@@ -1,4 +1,4 @@
-"""``python -m studies cases``: what remembered cases give, by how many there are and how they are heard.
+"""``python -m studies cases``: what remembered cases give, by how many there are and how they are used.
 
 ``python -m studies cases --table tuned``: the paper's comparison, a dataset at a time.
 
@@ -21,7 +21,7 @@ from MemorizingSAM3DLib.cli.options import layers_of
 from studies.budget import finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from studies.cases import CaseArm
+    from studies.cases import CaseVariant
     from studies.mais import Dice
 
 _TITLES = {
@@ -65,7 +65,7 @@ def cases_experiment(
     known: Annotated[
         bool, typer.Option("--structure-known", help="growth: also ask only cases named like what is clicked.")
     ] = False,
-    neighbours: Annotated[str, typer.Option(help="attention: cases that are heard.")] = "1,3,5,10",
+    neighbours: Annotated[str, typer.Option(help="attention: cases that are used.")] = "1,3,5,10",
     ratios: Annotated[str, typer.Option(help="attention: local ratios, 0 to 1.")] = "0,0.3,0.5,0.7,0.9,1",
     attention_layers: Annotated[str, typer.Option(help="attention: encoder blocks, each tried alone.")] = "4",
     tuning_steps: Annotated[int, typer.Option(min=1, help="tuned: to each dataset.")] = 200,
@@ -94,7 +94,7 @@ def cases_experiment(
     python -m studies cases --manifest data/manifest.json --val-cases 2 --sizes 1,3 --out runs/small
     """
     from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
-    from studies.cases import GROWTH, OVERHEAD, PROPOSED, TABLES, TUNED, Ablations, arms_of
+    from studies.cases import GROWTH, OVERHEAD, PROPOSED, TABLES, TUNED, Ablations, variants_of
     from studies.mais import dice_of
 
     wanted = list(dict.fromkeys(table or TABLES))
@@ -104,8 +104,8 @@ def cases_experiment(
     shown, blocks = numbers_of(clicks, "--clicks", 150), layers_of(attention_layers)
     if not blocks:
         raise typer.BadParameter("At least one block is tried.", param_hint="--attention-layers")
-    heard, counts = numbers_of(neighbours, "--neighbours", 100), numbers_of(sizes, "--sizes", 10_000)
-    tried = Ablations(counts, blocks, heard, _ratios(ratios), known)
+    attended, counts = numbers_of(neighbours, "--neighbours", 100), numbers_of(sizes, "--sizes", 10_000)
+    tried = Ablations(counts, blocks, attended, _ratios(ratios), known)
     require_matplotlib()
     console = Console(highlight=False)
     budget = Budget(manifest, model, datasets, include_nc, shown[-1], val_cases, labels_per_case, minimum_ml, blocks,
@@ -117,17 +117,17 @@ def cases_experiment(
         if name == PROPOSED:
             _proposed(out, budget, tried.sizes, console)
             continue
-        arms = arms_of(name, tried)
+        variants = variants_of(name, tried)
         if name == TUNED:
-            found = _tuned(out, arms, budget, tried.sizes, tuning_steps, console)
-            _compare(out, name, arms, shown, budget, found, console)
+            found = _tuned(out, variants, budget, tried.sizes, tuning_steps, console)
+            _compare(out, name, variants, shown, budget, found, console)
             continue
-        for arm in arms:
-            console.print(f"{name}: {arm.title}", style="bold", markup=False)
-            memory = _memory(out, arm.remembered, budget, tried.sizes, console) if arm.remembered else None
-            _evaluated(out, arm, budget, memory)
-        found = {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}
-        _compare(out, name, arms, shown if name != GROWTH else shown[:1], budget, found, console)
+        for variant in variants:
+            console.print(f"{name}: {variant.title}", style="bold", markup=False)
+            memory = _memory(out, variant.remembered, budget, tried.sizes, console) if variant.remembered else None
+            _evaluated(out, variant, budget, memory)
+        found = {variant.title: dice_of(out / "evaluations" / variant.folder) for variant in variants}
+        _compare(out, name, variants, shown if name != GROWTH else shown[:1], budget, found, console)
 
 
 def _ratios(text: str) -> tuple[float, ...]:
@@ -185,23 +185,23 @@ def _memory(out: Path, size: int, budget: Budget, sizes: Sequence[int], console:
     return folder
 
 
-def _tuned(out: Path, arms: list[CaseArm], budget: Budget, sizes: Sequence[int], steps: int,
+def _tuned(out: Path, variants: list[CaseVariant], budget: Budget, sizes: Sequence[int], steps: int,
            console: Console) -> dict[str, Dice]:  # fmt: skip
 
     most = max(sizes)
     return dice_of_tuned(
-        out, arms, budget, steps,
+        out, variants, budget, steps,
         lambda folder, own: _memory(folder, most, own, (most,), console),
-        lambda place, arm, own, memory: _evaluated(place, arm, own, memory if arm.remembered else None),
+        lambda place, variant, own, memory: _evaluated(place, variant, own, memory if variant.remembered else None),
         console,
     )  # fmt: skip
 
 
-def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> None:
+def _evaluated(out: Path, variant: CaseVariant, budget: Budget, memory: Path | None) -> None:
     from MemorizingSAM3DLib.cli.evaluate import evaluate
 
-    folder, attends = out / "evaluations" / arm.folder, arm.block is not None
-    about = {**asdict(budget), **{k: v for k, v in asdict(arm).items() if k not in ("title", "against")}}
+    folder, attends = out / "evaluations" / variant.folder, variant.block is not None
+    about = {**asdict(budget), **{k: v for k, v in asdict(variant).items() if k not in ("title", "against")}}
     for only_elsewhere in ("workers", "layers"):
         del about[only_elsewhere]
     if finished(folder, about):
@@ -209,16 +209,23 @@ def _evaluated(out: Path, arm: CaseArm, budget: Budget, memory: Path | None) -> 
     evaluate(
         manifest=budget.manifest, out=folder, datasets=budget.datasets, labels_per_case=budget.labels_per_case,
         clicks=budget.clicks, seed=budget.seed, model=budget.model, interaction_memory="off", case_memory=memory,
-        neighbours=arm.neighbours if attends else None, structure_known=arm.names == "known",
-        structure_absent=arm.names == "absent", attention_layers=str(arm.block) if attends else None,
-        local_ratio=arm.ratio, attention_only=attends, cases=budget.val_cases, minimum_ml=budget.minimum_ml,
+        neighbours=variant.neighbours if attends else None, structure_known=variant.names == "known",
+        structure_absent=variant.names == "absent", attention_layers=str(variant.block) if attends else None,
+        local_ratio=variant.ratio, attention_only=attends, cases=budget.val_cases, minimum_ml=budget.minimum_ml,
         workers=budget.workers, device=budget.device, include_nc=budget.include_nc,
     )  # fmt: skip
     note_done(folder, about)
 
 
-def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budget: Budget, dice: dict[str, Dice],
-             console: Console) -> None:  # fmt: skip
+def _compare(
+    out: Path,
+    name: str,
+    variants: list[CaseVariant],
+    clicks: list[int],
+    budget: Budget,
+    dice: dict[str, Dice],
+    console: Console,
+) -> None:
     from studies.cases import GROWTH, draw_growth, write_csv
     from studies.mais import compared, write_comparison
 
@@ -227,11 +234,11 @@ def _compare(out: Path, name: str, arms: list[CaseArm], clicks: list[int], budge
         "rule; n: remembered cases of each dataset, as far as there are so many. A gain is that over the same clicks "
         "without memory. In brackets 95 % intervals, cases resampled."
     ]
-    found = compared(arms, dice, clicks, budget.seed)
-    files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
-    write_csv(out / f"{name}.csv", arms, found)
+    found = compared(variants, dice, clicks, budget.seed)
+    files = write_comparison(out, name, _TITLES[name], variants, found, remarks)
+    write_csv(out / f"{name}.csv", variants, found)
     if name == GROWTH:
-        draw_growth(out / f"{name}.png", _TITLES[name], arms, found)
+        draw_growth(out / f"{name}.png", _TITLES[name], variants, found)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     console.print(
         "Wrote " + ", ".join(file.name for file in files) + f" and {name}.csv to {out}.", markup=False, soft_wrap=True
@@ -243,7 +250,7 @@ def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
 
     from MemorizingSAM3DLib.cli.options import load_predictor
     from MemorizingSAM3DLib.engine.models.download import cache_folder
-    from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
+    from MemorizingSAM3DLib.engine.session.remember_case import open_case_retrieval
     from MemorizingSAM3DLib.learning.data.manifest import select, some_of_each_dataset
     from MemorizingSAM3DLib.learning.data.pack import Collection
     from MemorizingSAM3DLib.learning.evaluation.evaluate import EvaluationOptions, evaluated_labels
@@ -255,7 +262,7 @@ def _proposed(out: Path, budget: Budget, sizes: Any, console: Console) -> None:
     if not finished(folder, about):
         memory = _memory(out, size, budget, sizes, console)
         predictor = load_predictor(budget.model, budget.device, console)
-        predictor.case_recall = open_case_recall(memory, predictor.network)
+        predictor.case_retrieval = open_case_retrieval(memory, predictor.network)
         collection = Collection.open(budget.manifest)
         chosen = [name.strip() for name in budget.datasets.split(",")] if budget.datasets else None
         entries = select(collection.entries, "val", chosen, not budget.include_nc)
@@ -296,31 +303,38 @@ def _overhead(out: Path, budget: Budget, repeats: int, console: Console) -> None
 
 
 Remember = Callable[[Path, "Budget"], Path]
-Evaluate = Callable[[Path, "CaseArm", "Budget", Path], None]
+Evaluate = Callable[[Path, "CaseVariant", "Budget", Path], None]
 
 
-def dice_of_tuned(out: Path, arms: list[CaseArm], budget: Budget, steps: int, remember: Remember, evaluate: Evaluate,
-                  console: Console) -> dict[str, Dice]:  # fmt: skip
+def dice_of_tuned(
+    out: Path,
+    variants: list[CaseVariant],
+    budget: Budget,
+    steps: int,
+    remember: Remember,
+    evaluate: Evaluate,
+    console: Console,
+) -> dict[str, Dice]:
     """Dice of each arm by its title, over all datasets; tunes, remembers and evaluates what is not there yet.
 
     Args:
-        arms: those that are called fine-tuned (:data:`..learning.case_arms.FINE_TUNED`) are of the tuned model.
+        variants: those that are called fine-tuned (:data:`..learning.case_arms.FINE_TUNED`) are of the tuned model.
         steps: of the tuning to each dataset. remember: fills a memory in a folder; gives it. evaluate: an arm.
     """
     from studies.cases import FINE_TUNED
     from studies.mais import dice_of
 
-    found: dict[str, Dice] = {arm.title: {} for arm in arms}
+    found: dict[str, Dice] = {variant.title: {} for variant in variants}
     for dataset in _datasets(budget):
         folder, own = out / "tuned" / dataset, replace(budget, datasets=dataset)
         tuned = replace(own, model=str(_tuned_row(folder, own, steps, console)))
         memory = remember(folder, tuned)
-        for arm in arms:
-            console.print(f"tuned: {dataset}, {arm.title}", style="bold", markup=False)
-            is_tuned = arm.title.startswith(FINE_TUNED)
+        for variant in variants:
+            console.print(f"tuned: {dataset}, {variant.title}", style="bold", markup=False)
+            is_tuned = variant.title.startswith(FINE_TUNED)
             place = folder / ("fine-tuned" if is_tuned else "as-it-is")
-            evaluate(place, arm, tuned if is_tuned else own, memory)
-            found[arm.title] |= dice_of(place / "evaluations" / arm.folder)
+            evaluate(place, variant, tuned if is_tuned else own, memory)
+            found[variant.title] |= dice_of(place / "evaluations" / variant.folder)
     return found
 
 

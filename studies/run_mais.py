@@ -14,11 +14,11 @@ from rich.console import Console
 from studies.budget import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from studies.mais import Arm, TrainingPlan
+    from studies.mais import TrainingPlan, Variant
 
 _TITLES = {
     "fractions": "With and without interaction memory, by how many cases were trained on",
-    "bank-sizes": "Interaction memory: how many past interactions are heard",
+    "bank-sizes": "Interaction memory: how many past interactions are used",
     "kinds": "Interaction memory: clicks (sparse), masks (dense), or both",
 }
 
@@ -48,7 +48,7 @@ def mais(
         str, typer.Option(help="Where Dice is told; the last one is how many are made.")
     ] = "1,10,20,50,150",
     fractions: Annotated[str, typer.Option(help="Cases of each dataset to train on.")] = "1,10%,50%,100%",
-    bank_sizes: Annotated[str, typer.Option(help="How many interactions are heard.")] = "10,20,40,60,80",
+    bank_sizes: Annotated[str, typer.Option(help="How many interactions are used.")] = "10,20,40,60,80",
     train_each: Annotated[
         bool, typer.Option("--train-each", help="Train for every bank size, not the largest.")
     ] = False,
@@ -58,12 +58,14 @@ def mais(
         bool, typer.Option("--newest-click", help="The network is given the newest click alone, not all so far.")
     ] = False,
     bare: Annotated[
-        bool, typer.Option("--bare", help="Evaluate the network alone, as the paper does, not the session.")
+        bool, typer.Option("--without-session", help="Evaluate the network alone, as the paper does, not the session.")
     ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 400,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 1,
     window: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 4,
-    stay: Annotated[int, typer.Option(min=1, max=50, help="Steps in a row that go on with the same crops.")] = 1,
+    stay: Annotated[
+        int, typer.Option("--updates-per-batch", min=1, max=50, help="Steps in a row that go on with the same crops.")
+    ] = 1,
     synthetic: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic volumes in trainings.")] = 0.0,
     val_cases: Annotated[str | None, typer.Option(help="To evaluate, of each dataset: 3, or 10%.")] = None,
     labels_per_case: Annotated[int | None, typer.Option(min=1, help="At most so many structures a case.")] = None,
@@ -83,7 +85,7 @@ def mais(
     from the first click on. All datasets are trained together and evaluated apart. Interrupted, the same command goes
     on; with other options a new --out is needed. The shipped network is given all clicks so far; --newest-click repeats
     what MAIS improved on, a network that forgets all clicks but the newest. A session holds what was clicked whatever
-    the network says; with --bare the network is alone, as in the paper.
+    the network says; with --without-session the network is alone, as in the paper.
 
     [bold]Examples[/bold]
 
@@ -92,7 +94,7 @@ def mais(
     python -m studies mais --manifest data/manifest.json --table kinds --steps 100 --val-cases 2 --out runs/k
     """
     from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
-    from studies.mais import BANK_SIZES, COST, TABLES, arms_of
+    from studies.mais import BANK_SIZES, COST, TABLES, variants_of
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -111,17 +113,17 @@ def mais(
         if name == COST:
             _cost(out, budget, console)
             continue
-        arms = arms_of(name, [part.strip() for part in fractions.split(",")], sizes, cases, train_each)
-        for arm in arms:
-            console.print(f"{name}: {arm.title}", style="bold", markup=False)
-            if not _trained(out, arm.training, budget, minutes):
+        variants = variants_of(name, [part.strip() for part in fractions.split(",")], sizes, cases, train_each)
+        for variant in variants:
+            console.print(f"{name}: {variant.title}", style="bold", markup=False)
+            if not _trained(out, variant.training, budget, minutes):
                 console.print("Time is up: the same command goes on from there.")
                 return
-            _evaluated(out, arm, budget)
+            _evaluated(out, variant, budget)
         remarks = [_remark(budget)]
         if name == BANK_SIZES and not train_each:
-            remarks.append(f"One training for N = {max(sizes)}; only so many of its memories are heard.")
-        _compare(out, name, arms, shown, remarks, seed, console)
+            remarks.append(f"One training for N = {max(sizes)}; only so many of its memories are used.")
+        _compare(out, name, variants, shown, remarks, seed, console)
 
 
 def _given_newest_click(start: str, out: Path) -> Path:
@@ -166,22 +168,22 @@ def _trained(out: Path, plan: TrainingPlan, budget: MaisBudget, minutes: float |
     return True
 
 
-def _evaluated(out: Path, arm: Arm, budget: MaisBudget) -> None:
+def _evaluated(out: Path, variant: Variant, budget: MaisBudget) -> None:
     from MemorizingSAM3DLib.cli.evaluate import evaluate
 
-    folder = out / "evaluations" / arm.folder
+    folder = out / "evaluations" / variant.folder
     names = ("manifest", "start", "datasets", "include_nc", "clicks", "val_cases", "labels_per_case", "minimum_ml")
-    about = {**{name: getattr(budget, name) for name in names}, "arm": arm.folder, "seed": budget.seed}
+    about = {**{name: getattr(budget, name) for name in names}, "arm": variant.folder, "seed": budget.seed}
     about |= {"bare": True} if budget.bare else {}
     if finished(folder, about):
         return
-    trained = out / "trainings" / arm.training.folder
-    without = arm.training.kinds is None
+    trained = out / "trainings" / variant.training.folder
+    without = variant.training.kinds is None
     evaluate(
         manifest=budget.manifest, out=folder, datasets=budget.datasets, labels_per_case=budget.labels_per_case,
         clicks=budget.clicks, seed=budget.seed, model=str(trained / "model.safetensors") if without else budget.start,
         interaction_memory="off" if without else str(trained / "interaction_memory.safetensors"),
-        bank_size=arm.heard, cases=budget.val_cases, minimum_ml=budget.minimum_ml, workers=budget.workers,
+        bank_size=variant.attended, cases=budget.val_cases, minimum_ml=budget.minimum_ml, workers=budget.workers,
         device=budget.device, include_nc=budget.include_nc, bare=budget.bare,
     )  # fmt: skip
     note_done(folder, about)
@@ -196,12 +198,21 @@ def _remark(budget: MaisBudget) -> str:
     )
 
 
-def _compare(out: Path, name: str, arms: Sequence[Arm], clicks: Sequence[int], remarks: Sequence[str], seed: int,
-             console: Console) -> None:  # fmt: skip
+def _compare(
+    out: Path,
+    name: str,
+    variants: Sequence[Variant],
+    clicks: Sequence[int],
+    remarks: Sequence[str],
+    seed: int,
+    console: Console,
+) -> None:
     from studies.mais import compared, dice_of, write_comparison
 
-    found = compared(arms, {arm.title: dice_of(out / "evaluations" / arm.folder) for arm in arms}, clicks, seed)
-    files = write_comparison(out, name, _TITLES[name], arms, found, remarks)
+    found = compared(
+        variants, {variant.title: dice_of(out / "evaluations" / variant.folder) for variant in variants}, clicks, seed
+    )
+    files = write_comparison(out, name, _TITLES[name], variants, found, remarks)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", markup=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from studies.budget import Budget, finished, note_done, numbers_of
 
 if TYPE_CHECKING:
-    from studies.model import ModelArm, ModelPlan
+    from studies.model import ModelPlan, ModelVariant
 
 _LAYER_SHARE = 1 / 3  # of a distillation's steps
 
@@ -67,7 +67,7 @@ def model_experiment(
     python -m studies model --manifest data/manifest.json --table stem --steps 200 --val-cases 2 --out runs/s
     """
     from MemorizingSAM3DLib.learning.evaluation.report import require_matplotlib
-    from studies.model import TABLES, model_arms
+    from studies.model import TABLES, model_variants
 
     wanted = list(dict.fromkeys(table or TABLES))
     for name in wanted:
@@ -81,15 +81,15 @@ def model_experiment(
         threads, training_workers, workers, cache, learning_rate, tuple(changes or ()),
     )  # fmt: skip
     for name in wanted:
-        arms = model_arms(name)
-        for arm in arms:
+        variants = model_variants(name)
+        for variant in variants:
             for seed in range(seeds):
-                console.print(f"{name}: {arm.title}, seed {seed}", style="bold", markup=False)
-                if not _trained(out, arm.training, seed, budget, minutes):
+                console.print(f"{name}: {variant.title}, seed {seed}", style="bold", markup=False)
+                if not _trained(out, variant.training, seed, budget, minutes):
                     console.print("Time is up: the same command goes on from there.")
                     return
-                _evaluated(out, arm.training, seed, budget)
-        _compare(out, name, arms, seeds, shown, budget, console)
+                _evaluated(out, variant.training, seed, budget)
+        _compare(out, name, variants, seeds, shown, budget, console)
 
 
 def _trained(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget, minutes: float | None) -> bool:
@@ -142,41 +142,42 @@ def _evaluated(out: Path, plan: ModelPlan, seed: int, budget: ModelBudget) -> No
     note_done(folder, about)
 
 
-def _compare(out: Path, name: str, arms: list[ModelArm], seeds: int, clicks: list[int], budget: ModelBudget,
+def _compare(out: Path, name: str, variants: list[ModelVariant], seeds: int, clicks: list[int], budget: ModelBudget,
              console: Console) -> None:  # fmt: skip
     from studies.mais import compared, dice_of, write_comparison
     from studies.model import TITLES, mean_over_seeds, spread_over_seeds
 
     dice = {
-        arm.title: [dice_of(out / "evaluations" / arm.training.folder(seed)) for seed in range(seeds)] for arm in arms
+        variant.title: [dice_of(out / "evaluations" / variant.training.folder(seed)) for seed in range(seeds)]
+        for variant in variants
     }
-    found = compared(arms, {title: mean_over_seeds(of_seeds) for title, of_seeds in dice.items()}, clicks)
+    found = compared(variants, {title: mean_over_seeds(of_seeds) for title, of_seeds in dice.items()}, clicks)
     remarks = [
         f"From scratch, {budget.steps} steps of {budget.batch} crops, {seeds} seed{'s' if seeds > 1 else ''}; Dice is "
         "the mean over seeds. In brackets 95 % intervals, cases resampled.",
-        *(_cost_of(out, arm, seeds) for arm in arms),
+        *(_cost_of(out, variant, seeds) for variant in variants),
     ]
     spread = spread_over_seeds(dice, clicks[-1])
     if not any(math.isnan(value) for value in spread.values()):
         told = ", ".join(f"{title} {value:.3f}" for title, value in spread.items())
         remarks.append(f"Standard deviation over seeds, after {clicks[-1]} clicks: {told}.")
-    files = write_comparison(out, name, TITLES[name], arms, found, remarks)
+    files = write_comparison(out, name, TITLES[name], variants, found, remarks)
     console.print((out / f"{name}.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     console.print("Wrote " + ", ".join(file.name for file in files) + f" to {out}.", markup=False, soft_wrap=True)
 
 
-def _cost_of(out: Path, arm: ModelArm, seeds: int) -> str:
+def _cost_of(out: Path, variant: ModelVariant, seeds: int) -> str:
     """The time that its trainings took, from their logs."""
     import csv
 
     seconds, steps = 0.0, 0
     for seed in range(seeds):
-        path = out / "trainings" / arm.training.folder(seed) / "log.csv"
+        path = out / "trainings" / variant.training.folder(seed) / "log.csv"
         with path.open(encoding="utf-8", newline="") as file:
             last = list(csv.DictReader(file))[-1]
         seconds, steps = seconds + float(last["seconds"]), steps + int(last["step"])
-    own = f"{arm.title}: {seconds / steps:.2f} s a step"
-    if arm.training.teacher is None:
+    own = f"{variant.title}: {seconds / steps:.2f} s a step"
+    if variant.training.teacher is None:
         return f"{own}."
-    of_teacher = _cost_of(out, replace(arm, title="The teacher", training=arm.training.teacher), seeds)
+    of_teacher = _cost_of(out, replace(variant, title="The teacher", training=variant.training.teacher), seeds)
     return f"{own}, its teacher apart. {of_teacher}"

@@ -28,7 +28,7 @@ from ..engine.geometry import Box, CropGrid, Volume, paste_logits, resample_to_c
 from ..engine.networks.config import NetworkConfig, fastsam3d_config, sam_med3d_config, shipped_config
 from ..engine.networks.sam3d import SAM3D, PublishedSAM3D, build_network, upsample_logits
 from ..engine.prompts import Click
-from .harness.contender import Contender, Job, Setting, UnavailableError
+from .harness.benchmark_case import BenchmarkCase, Job, Setting, UnavailableError
 from .literal import literal_decode, literal_encode
 
 Size = Literal["shipped", "student", "teacher"]
@@ -86,7 +86,7 @@ def predictor_of(setting: Setting, size: Size = "shipped", remembered: int | Non
 
     Args:
         size: ``shipped`` takes the setting's model with its weights; another one has random weights.
-        remembered: clicks that an interaction memory hears (untrained: it computes as much); None: there is none.
+        remembered: clicks that an interaction memory uses (untrained: it computes as much); None: there is none.
         reencode: keeps no crop, so that every click encodes.
         config: of a network with random weights, in place of the size's. precision: ``fastest`` is the panel's.
     """
@@ -104,9 +104,9 @@ def predictor_of(setting: Setting, size: Size = "shipped", remembered: int | Non
 
 
 def in_panel(setting: Setting, job: Callable[..., Job], options: Mapping[str, Any] | None = None,
-             name: str = "ours, as in the panel") -> list[Contender]:  # fmt: skip
+             name: str = "ours, as in the panel") -> list[BenchmarkCase]:  # fmt: skip
     """The same as the panel computes it, where that is another precision than the command line's: on a CPU."""
-    return [] if setting.on_gpu else [Contender(name, job, {**(options or {}), "precision": "fastest"})]
+    return [] if setting.on_gpu else [BenchmarkCase(name, job, {**(options or {}), "precision": "fastest"})]
 
 
 def untrained_memory(config: NetworkConfig, capacity: int) -> InteractionMemory:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .harness.contender import Part, Setting
+from .harness.benchmark_case import Part, Setting
 from .harness.process import Progress, measure_group
 from .harness.report import Report, machine_line, markdown, rows_of, table_csv, write_texts
 from .harness.roofline import ceiling_of

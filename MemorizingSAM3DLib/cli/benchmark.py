@@ -16,7 +16,7 @@ from rich.console import Console
 from .options import Device, Model, Out, Repeats, Threads
 
 if TYPE_CHECKING:
-    from MemorizingSAM3DLib.benchmarks.harness.contender import Part, Setting
+    from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Part, Setting
     from MemorizingSAM3DLib.benchmarks.harness.report import Report
 
 MakePart = Callable[["Setting"], "Part"]
@@ -75,7 +75,7 @@ def the_setting(device: str, threads: int | None, model: str | None) -> tuple[Se
     """
     import torch
 
-    from MemorizingSAM3DLib.benchmarks.harness.contender import Setting
+    from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Setting
     from MemorizingSAM3DLib.engine.runtime.device import choose_runtime
 
     if threads is not None:

@@ -221,7 +221,7 @@ def pack(
     ] = "native-v4",
     modalities: Annotated[
         list[str] | None,
-        typer.Option("--modality", help="Of a train-memory run: scans that it is heard in. Default: all."),
+        typer.Option("--modality", help="Of a train-memory run: scans that it is used in. Default: all."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an output that is there.")] = False,
 ) -> None:

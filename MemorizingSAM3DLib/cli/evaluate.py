@@ -65,16 +65,16 @@ def evaluate(
         typer.Option(help="Past clicks and masks: on, off, or a file of train-memory.", show_default="on if there is"),
     ] = None,
     memory_off: Annotated[
-        bool, typer.Option("--memory-off", help="Keep the decoder that was trained with the memory, hear nothing.")
+        bool, typer.Option("--memory-off", help="Keep the decoder that was trained with the memory, use nothing.")
     ] = False,
     bank_size: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Past interactions that are heard.", show_default="as trained")
+        int | None, typer.Option(min=1, max=256, help="Past interactions that are used.", show_default="as trained")
     ] = None,
     case_memory: Annotated[
         Path | None, typer.Option(help="A memory of training cases: memory build.", show_default="none")
     ] = None,
     neighbours: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Remembered cases that are heard.", show_default="5, attention 3")
+        int | None, typer.Option(min=1, max=100, help="Remembered cases that are used.", show_default="5, attention 3")
     ] = None,
     structure_known: Annotated[
         bool, typer.Option("--structure-known", help="Ask only remembered cases named like what is clicked.")
@@ -90,7 +90,10 @@ def evaluate(
         bool, typer.Option("--attention-only", help="Do not ask remembered cases where the structure was.")
     ] = False,
     bare: Annotated[
-        bool, typer.Option("--bare", help="The network alone on a crop around the structure, without the session.")
+        bool,
+        typer.Option(
+            "--without-session", help="The network alone on a crop around the structure, without the session."
+        ),
     ] = False,
     cases: Annotated[str | None, typer.Option(help="So many cases of each dataset: 3, or 10%.")] = None,
     minimum_ml: Annotated[float, typer.Option(min=0, help="Smaller structures are left out.")] = 1.0,
@@ -143,15 +146,15 @@ def evaluate(
         require_matplotlib,
         write_results,
     )
-    from MemorizingSAM3DLib.learning.evaluation.results import FinishedStructures, never_trained_on
+    from MemorizingSAM3DLib.learning.evaluation.results import ResumeLog, never_trained_on
     from MemorizingSAM3DLib.learning.evaluation.run import (
         FORMAT_VERSION,
         CaseSource,
         Job,
         ModelSource,
-        case_tasks,
         identity,
         run_evaluation,
+        work_items,
     )
     from MemorizingSAM3DLib.learning.evaluation.statistics import Summing, summarise
 
@@ -186,9 +189,9 @@ def evaluate(
     checkpoint, predictor, about_memory, about_cases = job.model.load_with_cases()
     _refuse_unknown_prompts(start, predictor)
     _announce(console, checkpoint, predictor, about_memory)
-    tasks = case_tasks(source, entries, options, _names(dice_only) or [])
+    tasks = work_items(source, entries, options, _names(dice_only) or [])
     same = identity(checkpoint.sha256, predictor, options, tools, about_memory, about_cases)
-    finished = FinishedStructures(out, same, restart)
+    finished = ResumeLog(out, same, restart)
     if finished.replaced:
         console.print("[yellow]The folder held another evaluation (model or options differ); it is replaced.[/yellow]")
     columns = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -294,8 +297,8 @@ def _announce(console: Console, checkpoint: Checkpoint, predictor: Predictor, me
     if predictor.runtime.warning:
         console.print(predictor.runtime.warning, style="yellow", markup=False)
     if memory is not None:
-        heard = f"the last {memory['bank_size']} are heard" if memory["heard"] else "not heard, its decoder alone"
-        console.print(f"Interaction memory: {memory['file']} ({memory['kinds']}), {heard}.", markup=False)
+        attended = f"the last {memory['bank_size']} are used" if memory["heard"] else "not used, its decoder alone"
+        console.print(f"Interaction memory: {memory['file']} ({memory['kinds']}), {attended}.", markup=False)
 
 
 def _model_facts(checkpoint: Checkpoint, model: str | None) -> dict[str, Any]:

@@ -404,7 +404,7 @@ def add(
 
     memorizing-sam3d memory add my_memory --scan ct.nii.gz --mask liver.nii.gz --structure liver
     """
-    from MemorizingSAM3DLib.engine.session.remember_case import open_or_create_case_recall, remember
+    from MemorizingSAM3DLib.engine.session.remember_case import open_or_create_case_retrieval, remember
 
     from ..engine.errors import VolumeError
     from ..engine.geometry import Volume
@@ -418,7 +418,7 @@ def add(
             "Resample it to the scan (in Slicer: Resample Scalar/Vector/DWI Volume, nearest neighbour).",
         )
     predictor = load_predictor(model, device, console)
-    predictor.case_recall = open_or_create_case_recall(path, predictor.network)
+    predictor.case_retrieval = open_or_create_case_retrieval(path, predictor.network)
     predictor.set_volume(opened)
     chosen = labels.array != 0 if label is None else labels.array == label
     done = remember(predictor, chosen, structure)
@@ -467,5 +467,5 @@ def calibrate(
         found = measure(predictor, encoder_fingerprint(predictor.network), source, entries,
                         progress=lambda done, _: progress.update(bar, completed=done))  # fmt: skip
     found.calibration.save(out)
-    console.print(f"{found.places} places. A structure that is remembered is heard at {found.heard:.0%} of them; one "
+    console.print(f"{found.places} places. A structure that is remembered is used at {found.attended:.0%} of them; one "
                   f"that is not is taken for another at {found.misled:.0%}. Written: {out}")  # fmt: skip

@@ -18,7 +18,11 @@ _MOVED = {
     "train-gates": _NOTHING,
 }
 # Options that have another name: an old one is answered with the new one.
-OPTIONS: dict[str, str] = {}
+OPTIONS: dict[str, str] = {
+    "--bare": "--without-session",
+    "--stay": "--updates-per-batch",
+    "--kinds": "--memory-types",
+}
 # Options that are gone, with what they switched on.
 _GONE = ("--gates", "--fusion", "--inverted")
 _ANY = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

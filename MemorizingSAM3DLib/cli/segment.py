@@ -67,7 +67,7 @@ def segment(
     from MemorizingSAM3DLib.engine.scans.dicom_seg import check_dicom_seg
     from MemorizingSAM3DLib.engine.scans.mask_files import check_mask_file, write_mask
     from MemorizingSAM3DLib.engine.scans.outputs import refuse_inputs
-    from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
+    from MemorizingSAM3DLib.engine.session.remember_case import open_case_retrieval
     from MemorizingSAM3DLib.engine.session.session import InteractiveSession
 
     from ..engine.errors import EngineError
@@ -90,7 +90,7 @@ def segment(
         opened.nearest_voxel(click.ras)  # a point outside is said before anything is computed
     predictor = load_predictor(model, device, console)
     if case_memory is not None:
-        predictor.case_recall = open_case_recall(case_memory, predictor.network)
+        predictor.case_retrieval = open_case_retrieval(case_memory, predictor.network)
     session = InteractiveSession(predictor)
     session.set_image(opened)
     if propose is not None:

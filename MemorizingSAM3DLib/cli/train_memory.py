@@ -36,11 +36,16 @@ def train_memory(
     without_memory: Annotated[
         bool, typer.Option("--without-memory", help="Train the same without memory, to compare with.")
     ] = False,
-    kinds: Annotated[str, typer.Option(help="Memories of clicks (sparse), of masks (dense), or both.")] = "both",
+    kinds: Annotated[
+        str, typer.Option("--memory-types", help="Memories of clicks (sparse), of masks (dense), or both.")
+    ] = "both",
     bank_size: Annotated[int, typer.Option(min=1, max=256, help="Memories that are kept, the newest ones.")] = 60,
     window: Annotated[int, typer.Option(min=1, max=20, help="Clicks with a loss, a crop.")] = 4,
     stay: Annotated[
-        int, typer.Option(min=1, max=50, help="Steps in a row, a window each, that go on with the same crops.")
+        int,
+        typer.Option(
+            "--updates-per-batch", min=1, max=50, help="Steps in a row, a window each, that go on with the same crops."
+        ),
     ] = 1,
     longest: Annotated[int, typer.Option(min=2, max=500, help="The last click that is trained.")] = 150,
     freeze_decoder: Annotated[bool, typer.Option("--freeze-decoder", help="Train the memory attention alone.")] = False,
@@ -52,7 +57,9 @@ def train_memory(
     ] = False,
     bare: Annotated[
         bool,
-        typer.Option("--bare", help="The mask that goes on is the network's own, without a session's rules."),
+        typer.Option(
+            "--without-session", help="The mask that goes on is the network's own, without a session's rules."
+        ),
     ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the whole schedule.")] = 1000,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step, over all processes.")] = 1,
@@ -88,7 +95,7 @@ def train_memory(
     import torch
 
     from MemorizingSAM3DLib.learning.data.batches import RepeatedBatches
-    from MemorizingSAM3DLib.learning.training.changed_networks import RememberingSAM3D
+    from MemorizingSAM3DLib.learning.training.changed_networks import SAM3DWithMemory
     from MemorizingSAM3DLib.learning.training.interaction_memory import MemoryObjective, MemoryOptions
     from MemorizingSAM3DLib.learning.training.trainer import TrainingOptions
 
@@ -116,7 +123,7 @@ def train_memory(
     if freeze_transformer:
         sam3d.mask_decoder.transformer.requires_grad_(False)
     torch.manual_seed(seed)
-    network = RememberingSAM3D(sam3d, None if without_memory else _attention(sam3d, kinds, bank_size))
+    network = SAM3DWithMemory(sam3d, None if without_memory else _attention(sam3d, kinds, bank_size))
     options = TrainingOptions(
         steps=steps, batch=batch, learning_rate=learning_rate, schedule="steps",
         warm_up=min(100, steps // 20) if warm_up is None else warm_up,
@@ -144,11 +151,11 @@ def train_memory(
 
 def _check(kinds: str, without_memory: bool, freeze_decoder: bool, clicks: int, longest: int) -> None:
     if kinds not in _KINDS:
-        raise typer.BadParameter(f"{kinds} is none of {', '.join(_KINDS)}.", param_hint="--kinds")
+        raise typer.BadParameter(f"{kinds} is none of {', '.join(_KINDS)}.", param_hint="--memory-types")
     if without_memory and freeze_decoder:
         raise typer.BadParameter("With --without-memory nothing is left to train.", param_hint="--freeze-decoder")
     if clicks > longest:
-        raise typer.BadParameter("Times --stay, it is at most --longest.", param_hint="--window")
+        raise typer.BadParameter("Times --updates-per-batch, it is at most --longest.", param_hint="--window")
 
 
 def _attention(sam3d: NativeSAM3D, kinds: str, bank_size: int) -> MemoryAttention:
@@ -175,9 +182,9 @@ def _write_memory(start: str, state: Path, facts: dict[str, Any], folder: Path) 
 def trained_memory(state: Path, facts: dict[str, Any]) -> InteractionMemory:
     """The averaged memory attention of a state, and the prompt encoder and the decoder if they were tuned along."""
     from MemorizingSAM3DLib.engine.interaction_memory.conditioning import InteractionMemory
-    from MemorizingSAM3DLib.learning.training.trainer import averaged_remembering
+    from MemorizingSAM3DLib.learning.training.trainer import averaged_with_memory
 
-    network = averaged_remembering(state)
+    network = averaged_with_memory(state)
     assert network.attention is not None
     parts: tuple[nn.Module, ...] = (network.sam3d.prompt_encoder, network.sam3d.mask_decoder)
     prompts, decoder = (None, None) if facts["decoder_frozen"] else (part.state_dict() for part in parts)
@@ -187,8 +194,8 @@ def trained_memory(state: Path, facts: dict[str, Any]) -> InteractionMemory:
 def _write_model(state: Path, facts: dict[str, Any], folder: Path) -> Path:
     """The averaged network that was trained without memory; float32, so that its encoder stays what it was."""
     from MemorizingSAM3DLib.engine.models.checkpoints import save_native
-    from MemorizingSAM3DLib.learning.training.trainer import averaged_remembering
+    from MemorizingSAM3DLib.learning.training.trainer import averaged_with_memory
 
     path = folder / "model.safetensors"
-    save_native(averaged_remembering(state).sam3d, path, facts, "float32")
+    save_native(averaged_with_memory(state).sam3d, path, facts, "float32")
     return path

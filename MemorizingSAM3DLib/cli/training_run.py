@@ -81,11 +81,11 @@ def joined_processes(device: str, threads: int | None) -> Iterator[tuple[Process
     """The processes of this run, and the console of the first one (the others are silent)."""
     import torch
 
-    from MemorizingSAM3DLib.engine.runtime.device import choose_runtime, keep_freed_memory
+    from MemorizingSAM3DLib.engine.runtime.device import choose_runtime, tune_allocator
     from MemorizingSAM3DLib.learning.processes import join_processes
 
     runtime = choose_runtime(device)
-    keep_freed_memory()  # for the network on a CPU, and for the workers that make crops
+    tune_allocator()  # for the network on a CPU, and for the workers that make crops
     if threads:
         torch.set_num_threads(threads)
     if runtime.device.type == "cuda":

@@ -4,5 +4,5 @@ Others use of it:
 
 - ``errors``: CheckpointError, ClickError, EngineError, OutputError, PromptError, VolumeError
 - ``files``: atomic_file, resource_path
-- ``prompts``: BoxPrompt, Click, Lasso, Listening, Point, Prompt, Prompts, Scribble
+- ``prompts``: BoxPrompt, Click, Lasso, MemorySettings, Point, Prompt, Prompts, Scribble
 """

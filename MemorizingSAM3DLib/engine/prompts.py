@@ -199,11 +199,11 @@ def _corners(points: Sequence[Point]) -> tuple[Point, ...]:
     return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
 
-class Listening(NamedTuple):
+class MemorySettings(NamedTuple):
     """Which memories take part in a click.
 
     Attributes:
-        interactions: how many past interactions are heard; None: the interaction memory is off.
+        interactions: how many past interactions are used; None: the interaction memory is off.
         cases: stands for what the case memory held and how it was asked, another value whenever that is another; None:
             it is not asked.
         attended: the same for the cases to which the encoder attends; None: to none.
@@ -219,31 +219,32 @@ class Prompts:
     """All that a mask follows from: a starting mask (by its number in the session; 0 is empty) and prompts in order.
 
     Attributes:
-        listening: what each click was made under, so that it gives the same mask when the memories have changed since;
+        memory_settings: what each click was made under, so that it gives the same mask when the memories have changed
+        since;
             empty: what is set now.
     """
 
     start: int = 0
     clicks: tuple[Prompt, ...] = ()
-    listening: tuple[Listening, ...] = ()
+    memory_settings: tuple[MemorySettings, ...] = ()
 
-    def made_after(self, before: Prompts, now: Listening) -> Prompts:
+    def made_after(self, before: Prompts, now: MemorySettings) -> Prompts:
         """These prompts, made out of those before: the first clicks of both stay what they were, the others are new.
 
         Args:
             now: what the new clicks are made under.
         """
         shared = 0
-        if self.start == before.start and len(before.listening) == len(before.clicks):
+        if self.start == before.start and len(before.memory_settings) == len(before.clicks):
             for mine, its in zip(self.clicks, before.clicks, strict=False):
                 if mine != its:
                     break
                 shared += 1
-        return replace(self, listening=(*before.listening[:shared], *(now,) * (len(self.clicks) - shared)))
+        return replace(self, memory_settings=(*before.memory_settings[:shared], *(now,) * (len(self.clicks) - shared)))
 
     def first(self, number: int) -> Prompts:
         """The prompts with the first clicks only."""
-        return Prompts(self.start, self.clicks[:number], self.listening[:number])
+        return Prompts(self.start, self.clicks[:number], self.memory_settings[:number])
 
 
 @dataclass(frozen=True)
@@ -272,7 +273,7 @@ class PromptHistory:
         """Whether an undone state exists."""
         return self.position + 1 < len(self.states)
 
-    def made_under(self, before: Prompts, now: Listening) -> PromptHistory:
+    def made_under(self, before: Prompts, now: MemorySettings) -> PromptHistory:
         """The history in which the current prompts know what their clicks were made under."""
         current = self.current.made_after(before, now)
         return replace(self, states=(*self.states[: self.position], current, *self.states[self.position + 1 :]))

@@ -25,7 +25,7 @@ from MemorizingSAM3DLib.engine.case_memory.shape_prior import StructureShape
 from MemorizingSAM3DLib.engine.files import atomic_file
 from MemorizingSAM3DLib.engine.session.crop_policy import first_grid
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
-from MemorizingSAM3DLib.engine.session.remember_case import open_or_create_case_recall, remember
+from MemorizingSAM3DLib.engine.session.remember_case import open_or_create_case_retrieval, remember
 
 from .data.cases import case_volume
 from .data.manifest import DataError, Entry
@@ -143,7 +143,7 @@ def remember_case(job: BuildJob, predictor: Predictor, entry: Entry) -> Remember
 
 def _predictor_of(job: BuildJob) -> Predictor:
     checkpoint, predictor, _ = job.model.load()
-    predictor.case_recall = open_or_create_case_recall(job.memory, checkpoint.network, layers=job.layers)
+    predictor.case_retrieval = open_or_create_case_retrieval(job.memory, checkpoint.network, layers=job.layers)
     return predictor
 
 
@@ -163,7 +163,7 @@ def _remember(entry: Entry) -> Remembered:
 
 _PLACES = 2  # a structure: the deepest, and one far from it
 # Of places whose structure is not remembered so many may be taken for another one. Where that happened, a first click
-# lost up to 0.15 of Dice; where the right structure was heard it gained a tenth and more.
+# lost up to 0.15 of Dice; where the right structure was used it gained a tenth and more.
 _MISLED = 0.1
 _SLOPES = 1.0, 1e5
 _FOLDS = 4
@@ -182,13 +182,13 @@ class CalibrationFigures(NamedTuple):
     """What was found.
 
     Attributes:
-        calibration: to be saved. places: how many were looked at. heard, misled: the share of places whose own
-            structure is remembered and heard, and of places whose structure is not remembered and another one is heard.
+        calibration: to be saved. places: how many were looked at. attended, misled: the share of places whose own
+            structure is remembered and heard, and of places whose structure is not remembered and another one is used.
     """
 
     calibration: Calibration
     places: int
-    heard: float
+    attended: float
     misled: float
 
 
@@ -215,7 +215,7 @@ def calibrate(predictor: Predictor, encoder: str, source: CaseSource, entries: S
             for which, anchor in enumerate(shape.anchors[:_PLACES]):
                 r, a, s = (centre + anchor).tolist()
                 grid = first_grid(volume, (r, a, s), predictor.spacing_range, predictor.crop_size)
-                facts = CropFacts.of(predictor.surroundings(grid))
+                facts = CropFacts.of(predictor.multi_scale_features(grid))
                 places.append(_Place(facts, case.dataset, case.name, case.structures[label], which))
         if progress:
             progress(number, len(entries))

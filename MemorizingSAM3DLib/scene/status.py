@@ -29,8 +29,8 @@ class Status:
         lastClickMilliseconds: from the last edit to the segment in the scene.
         caseMemory: what it holds.
         hasInteractionMemory: whether the model has one; None before a model was loaded.
-        interactionMemoryScans: the kinds of scans that it is heard in, where the scan at hand is none of them.
-        interactions: how many past clicks the next one in the selected segment hears.
+        interactionMemoryScans: the kinds of scans that it is used in, where the scan at hand is none of them.
+        interactions: how many past clicks the next one in the selected segment uses.
         recalled: the remembered structure that the selected segment began from, "" if it has no name; None: from none.
         memoryNote: what was done with the case memory last, or "".
     """
@@ -74,12 +74,12 @@ def statusOf(inference: Inference, milliseconds: float | None, interactions: int
 
 def _machineOf(loaded: LoadedModel) -> tuple[str, str | None]:
     """What computes now, and what the user should know of it: a GPU may have been left, its memory too small."""
-    ladder = loaded.predictor.ladder
+    fallback = loaded.predictor.fallback
     graphs = loaded.predictor.graphs
-    device = loaded.predictor.runtime.description if ladder.moved_from else loaded.device
+    device = loaded.predictor.runtime.description if fallback.moved_from else loaded.device
     if graphs is not None and graphs.problem:
         device += ", without CUDA graphs"
-    return device, " ".join(text for text in (loaded.warning, ladder.warning) if text) or None
+    return device, " ".join(text for text in (loaded.warning, fallback.warning) if text) or None
 
 
 # What PyTorch says: of a GPU, of the CPU's memory on Linux and macOS, and on Windows.

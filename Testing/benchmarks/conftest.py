@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from MemorizingSAM3DLib.benchmarks import fixtures
-from MemorizingSAM3DLib.benchmarks.harness.contender import Setting
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Setting
 from MemorizingSAM3DLib.engine.models.checkpoints import save_native
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.engine.small_networks import SMALL_NATIVE

@@ -9,7 +9,7 @@ import pytest
 
 from MemorizingSAM3DLib.benchmarks import fixtures
 from MemorizingSAM3DLib.benchmarks.fixtures import a_volume, organ_box
-from MemorizingSAM3DLib.benchmarks.harness.contender import Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Setting, UnavailableError
 from MemorizingSAM3DLib.benchmarks.parts import memories, scaling, session, write
 from MemorizingSAM3DLib.benchmarks.run import all_parts
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
@@ -25,11 +25,11 @@ def test_every_part_has_contenders_with_names_of_their_own_that_can_be_sent_to_a
         names.append(part.name)
         assert repeats >= 1 and part.turns(repeats) > 0
         for group in part.groups:
-            contenders = [contender.name for contender in group.contenders]
-            assert len(set(contenders)) == len(contenders), group.title
-            assert group.reference in {None, *contenders}
-            assert all(name.partition(": ")[0] in contenders for name in group.wanted), group.title
-            assert pickle.loads(pickle.dumps(list(group.contenders))) == list(group.contenders)
+            benchmark_cases = [benchmark_case.name for benchmark_case in group.benchmark_cases]
+            assert len(set(benchmark_cases)) == len(benchmark_cases), group.title
+            assert group.reference in {None, *benchmark_cases}
+            assert all(name.partition(": ")[0] in benchmark_cases for name in group.wanted), group.title
+            assert pickle.loads(pickle.dumps(list(group.benchmark_cases))) == list(group.benchmark_cases)
     assert names == ["encode", "click", "session", "memory", "knn", "writing", "start", "scaling"]
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from MemorizingSAM3DLib.benchmarks.harness import process
-from MemorizingSAM3DLib.benchmarks.harness.contender import Group, Part, Setting
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Group, Part, Setting
 from MemorizingSAM3DLib.benchmarks.run import measure_part
-from Testing.benchmarks import some_contenders as some
-from Testing.benchmarks.some_contenders import a_contender
+from Testing.benchmarks import some_benchmark_cases as some
+from Testing.benchmarks.some_benchmark_cases import a_contender
 
 
 def test_a_part_is_measured_group_after_group(monkeypatch):

@@ -7,11 +7,11 @@ from typer.testing import CliRunner
 
 from MemorizingSAM3DLib.benchmarks import run as everything
 from MemorizingSAM3DLib.benchmarks.harness import process
-from MemorizingSAM3DLib.benchmarks.harness.contender import Group, Part, Wanted
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Group, Part, Wanted
 from MemorizingSAM3DLib.benchmarks.parts import encode
 from MemorizingSAM3DLib.cli import app
-from Testing.benchmarks import some_contenders as some
-from Testing.benchmarks.some_contenders import a_contender
+from Testing.benchmarks import some_benchmark_cases as some
+from Testing.benchmarks.some_benchmark_cases import a_contender
 
 COMMANDS = ["encode", "click", "session", "memory", "knn", "writing", "start", "scaling", "all"]
 

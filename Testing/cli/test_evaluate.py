@@ -229,9 +229,9 @@ def test_a_folder_that_cannot_be_made_is_said(arguments, tmp_path):
 
 
 def test_a_full_disk_stops_it_and_the_same_command_goes_on(arguments, tmp_path, monkeypatch):
-    from MemorizingSAM3DLib.learning.evaluation.results import FinishedStructures
+    from MemorizingSAM3DLib.learning.evaluation.results import ResumeLog
 
-    sound, written = FinishedStructures.add, []
+    sound, written = ResumeLog.add, []
 
     def add(self, key, result):
         if len(written) == 2:
@@ -242,7 +242,7 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(arguments, tmp_path, 
         sound(self, key, result)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FinishedStructures, "add", add)
+        patch.setattr(ResumeLog, "add", add)
         result = run(*arguments)
     assert result.exit_code == 1
     assert "No space left" in result.output
@@ -252,7 +252,7 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(arguments, tmp_path, 
 
 @pytest.fixture
 def a_memory(a_model, tmp_path) -> Path:  # noqa: F811
-    """An interaction memory that changes what it is heard by, and brings the model's own decoder."""
+    """An interaction memory that changes what it is used by, and brings the model's own decoder."""
     network = load(a_model).network
     config = InteractionConfig(network.config.embedding_channels, network.config.grid, capacity=4)
     torch.manual_seed(3)

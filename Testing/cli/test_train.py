@@ -10,7 +10,7 @@ from MemorizingSAM3DLib.cli import app
 from MemorizingSAM3DLib.engine.models.checkpoints import load, save_native
 from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
-from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
+from MemorizingSAM3DLib.engine.session.remember_case import open_case_retrieval
 from MemorizingSAM3DLib.learning.data.manifest import read_manifest
 from MemorizingSAM3DLib.learning.data.pack import write_pack
 from MemorizingSAM3DLib.learning.training.log import read_log
@@ -197,7 +197,7 @@ def test_what_was_trained_on_is_remembered_when_the_training_is_finished(tmp_pat
     assert told.exit_code == 0, told.output
     assert "structures are new" in told.output
     # The memory belongs to the model that is left.
-    held = open_case_recall(memory, load(tmp_path / "run" / "model.safetensors").network).memory
+    held = open_case_retrieval(memory, load(tmp_path / "run" / "model.safetensors").network).memory
     assert {case.facts.source for case in held.cases} == {"training"} and held.layout.layers
 
 

@@ -60,7 +60,7 @@ def test_the_same_command_goes_on_where_time_was_up(tmp_path, train_memory):
     assert "Stopped at step 1 of 2" in train_memory("--steps", 2, "--minutes", 0).output
     assert "after 2 steps" in train_memory("--steps", 2).output
     assert [line["step"] for line in read_log(tmp_path / "run" / "log.csv")] == [1, 2]
-    result = train_memory("--steps", 3, "--kinds", "sparse")
+    result = train_memory("--steps", 3, "--memory-types", "sparse")
     assert result.exit_code == 1 and "another network" in result.output
 
 
@@ -75,7 +75,7 @@ def test_without_memory_a_model_is_written_whose_encoder_is_the_old_one(tmp_path
 
 
 def test_a_frozen_decoder_is_not_written(tmp_path, a_start, train_memory):
-    result = train_memory("--steps", 1, "--freeze-decoder", "--kinds", "sparse", "--from-first-click")
+    result = train_memory("--steps", 1, "--freeze-decoder", "--memory-types", "sparse", "--from-first-click")
     assert result.exit_code == 0, result.output
     memory = load_interaction_memory(tmp_path / "run" / "interaction_memory.safetensors", load(a_start).network)
     assert memory.prompt_encoder is None and memory.mask_decoder is None
@@ -85,10 +85,10 @@ def test_a_frozen_decoder_is_not_written(tmp_path, a_start, train_memory):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--kinds", "some"), 2, "both, sparse, dense"),
+        (("--memory-types", "some"), 2, "both, sparse, dense"),
         (("--without-memory", "--freeze-decoder"), 2, "nothing is left to train"),
         (("--window", 9), 2, "--longest"),
-        (("--window", 2, "--stay", 4), 2, "--longest"),
+        (("--window", 2, "--updates-per-batch", 4), 2, "--longest"),
         (("--cases", "120%"), 1, "no amount of cases"),
         (("--cases", "few"), 1, "no amount of cases"),
     ],
@@ -99,7 +99,7 @@ def test_what_cannot_be_trained_is_said(train_memory, arguments, code, words):
 
 
 def test_a_frozen_transformer_stays_and_the_upscaling_is_tuned(tmp_path, a_start, train_memory):
-    result = train_memory("--steps", 3, "--freeze-transformer", "--stay", 3)
+    result = train_memory("--steps", 3, "--freeze-transformer", "--updates-per-batch", 3)
     assert result.exit_code == 0, result.output
     network = load(a_start).network
     memory = load_interaction_memory(tmp_path / "run" / "interaction_memory.safetensors", network)

@@ -16,7 +16,7 @@ INSTEAD: dict[str, dict[str, str] | None] = {
     "data pack": {},
     "train": {**_TRAINING, "--from": SMALL_MODEL, "--steps": "1"},
     "train-memory": {**_TRAINING, "--from": SMALL_MODEL, "--steps": "1", "--longest": "4", "--window": "2",
-                     "--bank-size": "4", "--stay": "1"},
+                     "--bank-size": "4", "--updates-per-batch": "1"},
     "distill": {**_TRAINING, "--teacher": SMALL_MODEL, "--layer-steps": "1", "--logit-steps": "1", "--clicks": "1"},
     "evaluate": {"--clicks": "1", "--start": "point", "--labels-per-case": "1", "--model": SMALL_MODEL,
                  "--datasets": "FOLDER"},

@@ -24,7 +24,7 @@ def test_the_readmes_session_segments_something_and_undoes_the_drag(a_readers_fo
 
 def test_a_structure_is_remembered_as_the_page_on_memories_says(a_readers_folder):
     session = run_examples("docs/memory.md")["session"]
-    (case,) = session.predictor.case_recall.memory.cases
+    (case,) = session.predictor.case_retrieval.memory.cases
 
     assert case.facts.structure == "liver"
     assert (a_readers_folder / "my_memory").is_dir()

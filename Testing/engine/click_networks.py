@@ -25,7 +25,7 @@ class BrightnessNetwork(nn.Module):
         gain, threshold: logits are gain x (normalised intensity - threshold).
 
     Attributes:
-        encodes, decodes: how often each was called. heard: (coords, labels, previous logits) of every decode.
+        encodes, decodes: how often each was called. attended: (coords, labels, previous logits) of every decode.
         fail_at: the number of the decode that raises RuntimeError, or None.
     """
 
@@ -36,7 +36,7 @@ class BrightnessNetwork(nn.Module):
         self.reach, self.push, self.memory = reach, push, memory
         self.gain, self.threshold = nn.Parameter(torch.tensor(gain)), threshold
         self.encodes, self.decodes = 0, 0
-        self.heard: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        self.attended: list[tuple[Tensor, Tensor, Tensor | None]] = []
         self.fail_at: int | None = None
 
     @property
@@ -49,7 +49,7 @@ class BrightnessNetwork(nn.Module):
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
         self.decodes += 1
-        self.heard.append((coords, labels, logits))
+        self.attended.append((coords, labels, logits))
         if self.decodes == self.fail_at:
             raise RuntimeError("out of memory, say")
         size = self.config.output_size

@@ -9,13 +9,18 @@ from torch import Tensor, nn
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.interaction_memory.bank import Interaction
 from MemorizingSAM3DLib.engine.interaction_memory.conditioning import InteractionMemory
-from MemorizingSAM3DLib.engine.networks.memory_attention import InteractionConfig, Kinds, MemoryAttention, Projected
+from MemorizingSAM3DLib.engine.networks.memory_attention import (
+    InteractionConfig,
+    MemoryAttention,
+    MemoryTypes,
+    Projected,
+)
 from MemorizingSAM3DLib.engine.networks.sam3d import SAM3D, build_network
 from MemorizingSAM3DLib.engine.prompts import Click
 from Testing.engine.small_networks import SMALL_NATIVE, SMALL_SAM_MED3D
 
 CONFIG = InteractionConfig(channels=16, grid=3, heads=2, capacity=5)
-ALL_KINDS: tuple[Kinds, ...] = ("both", "sparse", "dense")
+ALL_KINDS: tuple[MemoryTypes, ...] = ("both", "sparse", "dense")
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -60,7 +65,7 @@ def a_network(family: str = "native") -> SAM3D:
     return network.eval().requires_grad_(False)
 
 
-def a_memory(network: SAM3D, kinds: Kinds = "both", seed: int = 0, tuned: bool = False,
+def a_memory(network: SAM3D, kinds: MemoryTypes = "both", seed: int = 0, tuned: bool = False,
              from_first_click: bool = False) -> InteractionMemory:  # fmt: skip
     """A memory for a network; ``tuned``: with another prompt encoder and mask decoder than the network's."""
     config = InteractionConfig(network.config.embedding_channels, network.config.grid, 2, 8, kinds)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from MemorizingSAM3DLib.engine.geometry import Volume
 from MemorizingSAM3DLib.engine.prompts import Click
-from MemorizingSAM3DLib.engine.recall.opening import attention_to, open_or_create_case_recall
+from MemorizingSAM3DLib.engine.recall.opening import attention_to, open_or_create_case_retrieval
 from MemorizingSAM3DLib.engine.session import InteractiveSession
 
 session = InteractiveSession()
@@ -25,12 +25,12 @@ scan = np.random.default_rng(0).normal(0, 50, (48, 48, 48)).astype(np.int16)
 session.set_image(Volume(scan, np.eye(4), modality="CT"))
 for number in range(3):
     session.add_click(Click((20.0 + number, 24.0, 24.0), positive=number != 1))
-predictor.case_recall = open_or_create_case_recall(Path(tempfile.mkdtemp()), predictor.network, layers=[4])
+predictor.case_retrieval = open_or_create_case_retrieval(Path(tempfile.mkdtemp()), predictor.network, layers=[4])
 session.remember("liver")
-predictor.case_attention = attention_to(predictor.case_recall.memory, predictor.network, [4])
+predictor.case_attention = attention_to(predictor.case_retrieval.memory, predictor.network, [4])
 session.reset()
 session.add_click(Click((20.0, 24.0, 24.0)))
-assert predictor.has_interaction_memory and predictor.case_recall.memory.cases
+assert predictor.has_interaction_memory and predictor.case_retrieval.memory.cases
 print([name for name in {compilers!r} if name in sys.modules])
 """
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from MemorizingSAM3DLib.engine.prompts import Click, Listening, PromptHistory, Prompts
+from MemorizingSAM3DLib.engine.prompts import Click, MemorySettings, PromptHistory, Prompts
 
 A, B, C = Click((1.0, 2.0, 3.0)), Click((4.0, 5.0, 6.0), positive=False), Click((7.0, 8.0, 9.0))
 
@@ -92,36 +92,36 @@ def test_undo_and_redo_walk_the_states_as_two_stacks_would(edits, random):
         assert (history.can_undo, history.can_redo) == (bool(past), bool(future))
 
 
-BEFORE, NOW = Listening(60, "some cases"), Listening(None, None)
+BEFORE, NOW = MemorySettings(60, "some cases"), MemorySettings(None, None)
 clicks_of = st.lists(st.sampled_from([A, B, C]), max_size=5).map(tuple)
 
 
 def test_clicks_that_were_made_before_keep_what_they_listened_to():
     before = Prompts(0, (A, B), (BEFORE, BEFORE))
-    assert Prompts(0, (A, B, C)).made_after(before, NOW).listening == (BEFORE, BEFORE, NOW)
-    assert Prompts(0, (A,)).made_after(before, NOW).listening == (BEFORE,)
+    assert Prompts(0, (A, B, C)).made_after(before, NOW).memory_settings == (BEFORE, BEFORE, NOW)
+    assert Prompts(0, (A,)).made_after(before, NOW).memory_settings == (BEFORE,)
 
 
 def test_clicks_after_one_that_changed_are_made_anew():
     before = Prompts(0, (A, B, C), (BEFORE,) * 3)
-    assert Prompts(0, (A, C)).made_after(before, NOW).listening == (BEFORE, NOW)
-    assert Prompts(0, (C, B, A)).made_after(before, NOW).listening == (NOW,) * 3
+    assert Prompts(0, (A, C)).made_after(before, NOW).memory_settings == (BEFORE, NOW)
+    assert Prompts(0, (C, B, A)).made_after(before, NOW).memory_settings == (NOW,) * 3
 
 
 def test_from_another_start_all_clicks_are_made_anew():
-    assert Prompts(1, (A,)).made_after(Prompts(0, (A,), (BEFORE,)), NOW).listening == (NOW,)
+    assert Prompts(1, (A,)).made_after(Prompts(0, (A,), (BEFORE,)), NOW).memory_settings == (NOW,)
 
 
 @given(old=clicks_of, new=clicks_of)
 def test_every_click_knows_what_it_listens_to(old, new):
     before = Prompts(0, old).made_after(Prompts(), BEFORE)
     after = Prompts(0, new).made_after(before, NOW)
-    assert len(after.listening) == len(after.clicks)
+    assert len(after.memory_settings) == len(after.clicks)
     assert after.made_after(after, BEFORE) == after
 
 
 def test_an_edit_of_a_history_can_be_told_what_it_listens_to():
     history = PromptHistory().with_click(A).made_under(Prompts(), BEFORE)
     again = history.with_click(B).made_under(history.current, NOW)
-    assert again.current.listening == (BEFORE, NOW)
+    assert again.current.memory_settings == (BEFORE, NOW)
     assert again.undone().current == history.current

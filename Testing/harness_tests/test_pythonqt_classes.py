@@ -113,10 +113,10 @@ def test_an_event_filter_in_python_is_asked():
             self.seen.append((watched, event.type()))
             return event.type() == qt.QEvent.EnabledChange
 
-    watched, listening = qt.QWidget(), Filter()
-    watched.installEventFilter(listening)
+    watched, memory_settings = qt.QWidget(), Filter()
+    watched.installEventFilter(memory_settings)
     watched.enabled = False
-    assert (watched, qt.QEvent.EnabledChange) in listening.seen
+    assert (watched, qt.QEvent.EnabledChange) in memory_settings.seen
 
 
 def test_an_override_can_call_what_it_overrides():

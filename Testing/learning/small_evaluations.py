@@ -62,7 +62,7 @@ class BallTool:
 
     def __init__(self, radius_mm: float = 10.0, fails_at: int | None = None) -> None:
         self.radius_mm, self.fails_at = radius_mm, fails_at
-        self.heard: list[list[Click]] = []
+        self.attended: list[list[Click]] = []
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -71,7 +71,7 @@ class BallTool:
     def require(self) -> None: ...
 
     def segment(self, volume: Volume, clicks: Sequence[Click]) -> np.ndarray:
-        self.heard.append(list(clicks))
+        self.attended.append(list(clicks))
         if self.fails_at == len(clicks):
             raise RuntimeError("the ball burst")
         ijk = np.indices(volume.shape)[::-1].reshape(3, -1).T

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from MemorizingSAM3DLib.engine.networks.memory_attention import InteractionConfig, Kinds
+from MemorizingSAM3DLib.engine.networks.memory_attention import InteractionConfig, MemoryTypes
 from MemorizingSAM3DLib.engine.networks.sam3d import NativeSAM3D
 from MemorizingSAM3DLib.learning.data.batches import LoadedBatches
 from MemorizingSAM3DLib.learning.data.cases import Case
 from MemorizingSAM3DLib.learning.data.prompted_samples import PromptedSamples
 from MemorizingSAM3DLib.learning.data.samples import SampleStream
 from MemorizingSAM3DLib.learning.processes import Processes
-from MemorizingSAM3DLib.learning.training.changed_networks import RememberingSAM3D, TrainableMemoryAttention
+from MemorizingSAM3DLib.learning.training.changed_networks import SAM3DWithMemory, TrainableMemoryAttention
 from MemorizingSAM3DLib.learning.training.interaction_memory import MemoryObjective, MemoryOptions
 from MemorizingSAM3DLib.learning.training.objective import Batch, ClickObjective, ClickOptions
 from MemorizingSAM3DLib.learning.training.prompt_objective import PromptObjective, PromptOptions
@@ -45,11 +45,11 @@ def a_trainer(folder: Path, options: TrainingOptions = OPTIONS, clicks: ClickOpt
     return Trainer(ClickObjective(network, clicks, 0), source, folder, options, processes, **more)
 
 
-def a_remembering_network(seed: int = 0, memory: bool = True, kinds: Kinds = "both") -> RememberingSAM3D:
+def a_remembering_network(seed: int = 0, memory: bool = True, kinds: MemoryTypes = "both") -> SAM3DWithMemory:
     network = a_network()  # the model that is begun with is the same whatever the seed
     torch.manual_seed(seed)
     config = InteractionConfig(SMALL_NATIVE.embedding_channels, SMALL_NATIVE.grid, capacity=4, kinds=kinds)
-    return RememberingSAM3D(network, TrainableMemoryAttention(config) if memory else None)
+    return SAM3DWithMemory(network, TrainableMemoryAttention(config) if memory else None)
 
 
 def a_memory_trainer(folder: Path, options: TrainingOptions = OPTIONS, sequences: MemoryOptions = SEQUENCES,

@@ -19,7 +19,7 @@ from MemorizingSAM3DLib.learning.data.pack import Collection
 from MemorizingSAM3DLib.learning.evaluation.memory_options import OFF, MemoryChoice
 from MemorizingSAM3DLib.learning.evaluation.run import CaseSource, ModelSource
 from Testing.engine.small_networks import SMALL_NATIVE
-from Testing.engine.small_recalls import CPU, BlindNetwork
+from Testing.engine.small_retrievals import CPU, BlindNetwork
 from Testing.learning.small_evaluations import manifest_of
 
 SECRET = "secret-of-jane-doe"
@@ -35,7 +35,7 @@ def a_job(tmp_path) -> BuildJob:
     return BuildJob(model, tmp_path / "memory", source)
 
 
-def changed(job: BuildJob, **changes) -> BuildJob:
+def augmented(job: BuildJob, **changes) -> BuildJob:
     return BuildJob(**{**vars(job), **changes})
 
 
@@ -53,7 +53,7 @@ def test_every_structure_of_every_case_is_remembered_once(a_job):
 
 
 def test_nothing_of_the_scan_is_in_the_memorys_files(a_job):
-    list(build(changed(a_job, layers=(1,)), a_job.source.collection.entries))
+    list(build(augmented(a_job, layers=(1,)), a_job.source.collection.entries))
     assert CaseMemory.open(a_job.memory).layout.layers == ("1",)
     for path in a_job.memory.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
@@ -73,7 +73,7 @@ def in_order_of_shapes(path):
 def test_workers_remember_the_same(a_job, tmp_path):
     entries = a_job.source.collection.entries
     list(build(a_job, entries))
-    together = changed(a_job, memory=tmp_path / "together")
+    together = augmented(a_job, memory=tmp_path / "together")
     assert {one.entry for one in build(together, entries, workers=2)} == {entry["id"] for entry in entries}
     one, other = (in_order_of_shapes(job.memory) for job in (a_job, together))
     assert [case[0] for case in one] == [case[0] for case in other]
@@ -83,9 +83,9 @@ def test_workers_remember_the_same(a_job, tmp_path):
 
 def test_only_the_structures_asked_for_and_large_ones(a_job, tmp_path):
     entries = a_job.source.collection.entries
-    (one, _) = build(changed(a_job, structures=frozenset({"right block"})), entries)
+    (one, _) = build(augmented(a_job, structures=frozenset({"right block"})), entries)
     assert one.added == 1
-    (one, _) = build(changed(a_job, minimum_ml=19.0, memory=tmp_path / "large"), entries)
+    (one, _) = build(augmented(a_job, minimum_ml=19.0, memory=tmp_path / "large"), entries)
     assert one.added == 1
     assert {case.facts.structure for case in CaseMemory.open(tmp_path / "large").cases} == {"left block"}
 
@@ -140,7 +140,7 @@ def test_structures_that_look_alike_in_two_cases_are_heard(tmp_path):
     found = calibrate(Predictor(BlindNetwork(), CPU), "ab" * 32, source, source.collection.entries,
                       progress=lambda done, total: told.append((done, total)))  # fmt: skip
     assert found.places == 3 * 2 * 2 and told == [(1, 3), (2, 3), (3, 3)]
-    assert found.heard > 0.9 and found.misled <= 0.2
+    assert found.attended > 0.9 and found.misled <= 0.2
     calibration = found.calibration
     assert calibration.encoder == "ab" * 32 and calibration.slope >= 1
     # As the file keeps it, so that the figures hold for the file.

@@ -183,7 +183,7 @@ class AUser(RuleBasedStateMachine):
         edits, ID = self.controller._edits, self.controller.selectedSegmentID
         edits.noticeChange(ID)
         state = edits._states.of(ID)
-        assert state.prompts == state.achieved
+        assert state.prompts == state.committed
         assert [click.positive for click in state.prompts.clicks] == [
             point.positive for point in self.controller.points
         ]

@@ -8,7 +8,7 @@ import pytest
 from MemorizingSAM3DLib.engine.errors import ClickError
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.runtime.cuda_graphs import GraphedCalls
-from MemorizingSAM3DLib.engine.runtime.out_of_memory import MemoryLadder, Rung
+from MemorizingSAM3DLib.engine.runtime.out_of_memory import OutOfMemoryFallback, Rung
 from MemorizingSAM3DLib.scene.compute.case_memory import CaseMemoryFacts
 from MemorizingSAM3DLib.scene.compute.engine_thread import Inference
 from MemorizingSAM3DLib.scene.scan import ScanInput
@@ -132,7 +132,7 @@ def test_what_was_given_up_when_memory_ran_out_is_told_beside_the_models_own_war
     while an_inference.worker.poll(0.05):
         pass
     predictor = an_inference.loaded.predictor
-    predictor.ladder = MemoryLadder(predictor, ScarceMemory())
+    predictor.fallback = OutOfMemoryFallback(predictor, ScarceMemory())
     fail_at(predictor.network, "encode", range(1, failures + 1))
     predictor.features(CropGrid((0.0, 0.0, 0.0), 1.0, 64))
     status = statusOf(an_inference, None)

@@ -4,11 +4,11 @@ import pytest
 
 from MemorizingSAM3DLib.learning.data.manifest import DataError
 from MemorizingSAM3DLib.learning.evaluation.report import CASES, cases_csv
-from studies.mais import Arm, TrainingPlan, arms_of, compared, dice_of, markdown_of
+from studies.mais import TrainingPlan, Variant, compared, dice_of, markdown_of, variants_of
 from Testing.learning.small_evaluations import a_result, a_run
 
-WITHOUT = Arm("without", TrainingPlan("100%", None))
-MEMORY = Arm("memory", TrainingPlan("100%", "both"), against="without")
+WITHOUT = Variant("without", TrainingPlan("100%", None))
+MEMORY = Variant("memory", TrainingPlan("100%", "both"), against="without")
 
 
 def dice_in(folder, *results) -> dict:
@@ -56,14 +56,19 @@ def test_an_evaluation_that_is_missing_is_told(tmp_path):
 
 
 def test_arms_share_trainings_where_they_can():
-    fractions = arms_of("fractions", ["1", "10%"], [], "100%")
-    assert [arm.title for arm in fractions] == ["1 case, without", "1 case, memory", "10 %, without", "10 %, memory"]
+    fractions = variants_of("fractions", ["1", "10%"], [], "100%")
+    assert [variant.title for variant in fractions] == [
+        "1 case, without",
+        "1 case, memory",
+        "10 %, without",
+        "10 %, memory",
+    ]
     assert fractions[3].against == "10 %, without"
-    shared = arms_of("bank-sizes", [], [10, 80], "100%")
-    assert {arm.training.folder for arm in shared} == {"cases-100pc-without", "cases-100pc-both-80"}
-    assert [arm.heard for arm in shared[1:]] == [10, 80] and len({arm.folder for arm in shared}) == 3
-    each = arms_of("bank-sizes", [], [10, 80], "100%", train_each=True)
-    assert len({arm.training for arm in each}) == 3
-    kinds = arms_of("kinds", [], [], "100%")
+    shared = variants_of("bank-sizes", [], [10, 80], "100%")
+    assert {variant.training.folder for variant in shared} == {"cases-100pc-without", "cases-100pc-both-80"}
+    assert [variant.attended for variant in shared[1:]] == [10, 80] and len({variant.folder for variant in shared}) == 3
+    each = variants_of("bank-sizes", [], [10, 80], "100%", train_each=True)
+    assert len({variant.training for variant in each}) == 3
+    kinds = variants_of("kinds", [], [], "100%")
     assert kinds[0].training == shared[0].training
-    assert [arm.training.kinds for arm in kinds] == [None, "sparse", "dense", "both"]
+    assert [variant.training.kinds for variant in kinds] == [None, "sparse", "dense", "both"]

@@ -4,18 +4,18 @@ import math
 
 import pytest
 
-from studies.model import TABLES, TITLES, mean_over_seeds, model_arms, spread_over_seeds
+from studies.model import TABLES, TITLES, mean_over_seeds, model_variants, spread_over_seeds
 
 A, B = ("one", "case", "1"), ("one", "case", "2")
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_an_ablation_changes_one_thing_of_the_plain_network(table):
-    plain, other = model_arms(table)
+    plain, other = model_variants(table)
     assert plain.against is None and other.against == plain.title and table in TITLES
     fields = ("changes", "synthetic", "token_loss", "teacher")
     assert sum(getattr(plain.training, name) != getattr(other.training, name) for name in fields) == 1
-    assert plain.training == model_arms("stem")[0].training
+    assert plain.training == model_variants("stem")[0].training
 
 
 def test_dice_is_the_mean_over_seeds_of_what_all_of_them_segmented():

@@ -8,7 +8,7 @@ from MemorizingSAM3DLib.learning.data.cases import Case
 from studies.proposals import ProposedStructure, proposed_structures, write_proposals
 from Testing.engine.phantoms import ct_of
 from Testing.engine.session.test_locate_structure import BODY, COUNTS, LEFT, RIGHT, SPACING, _truth
-from Testing.engine.small_recalls import a_predictor, remember_in
+from Testing.engine.small_retrievals import a_predictor, remember_in
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_only_structures_with_a_name_in_the_memory_are_looked_for(a_knowing_pred
 
 
 def test_what_is_not_recognised_counts_nothing(a_knowing_predictor, a_case):
-    a_knowing_predictor.case_recall.calibration = _unconvinced(a_knowing_predictor.case_recall.calibration)
+    a_knowing_predictor.case_retrieval.calibration = _unconvinced(a_knowing_predictor.case_retrieval.calibration)
     (row,) = proposed_structures(a_knowing_predictor, a_case, (1,))
     assert (row.found, row.inside, row.proposed) == (False, False, 0.0) and row.clicked > 0
 

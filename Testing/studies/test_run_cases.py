@@ -72,10 +72,10 @@ def test_a_model_as_it_is_and_fine_tuned_are_compared_with_one_memory_of_both(tm
     result = cases("--table", "tuned", "--tuning-steps", 1)
     assert result.exit_code == 0, result.output
     out = tmp_path / "out"
-    arms = json.loads((out / "tuned.json").read_text(encoding="utf-8"))["datasets"]["one"]["arms"]
+    variants = json.loads((out / "tuned.json").read_text(encoding="utf-8"))["datasets"]["one"]["arms"]
     kinds = ("", ", attention to cases", ", asked where it was")
-    assert list(arms) == [model + kind for model in ("as it is", "fine-tuned") for kind in kinds]
-    assert ["gain" in arm for arm in arms.values()] == [False, True, True] * 2
+    assert list(variants) == [model + kind for model in ("as it is", "fine-tuned") for kind in kinds]
+    assert ["gain" in variant for variant in variants.values()] == [False, True, True] * 2
     place = out / "tuned" / "one"
     assert load(place / "training" / "model.safetensors").training["encoder_frozen"] is True
     results = [json.loads(path.read_text()) for path in sorted(place.glob("*/evaluations/*/results.json"))]

@@ -34,9 +34,9 @@ def test_each_table_is_written_and_what_is_finished_is_not_done_again(tmp_path, 
         assert (out / f"{table}.png").read_bytes().startswith(b"\x89PNG")
         found = json.loads((out / f"{table}.json").read_text(encoding="utf-8"))
         assert found["clicks"] == [1, 12] and set(found["datasets"]) == {"one", "mean"}
-    arms = found["datasets"]["one"]["arms"]
-    assert set(arms) == {"without", "N = 1", "N = 60"} and len(arms["without"]["mean"]) == 12
-    assert set(arms["N = 1"]["gain"]) == {"1", "12"}
+    variants = found["datasets"]["one"]["arms"]
+    assert set(variants) == {"without", "N = 1", "N = 60"} and len(variants["without"]["mean"]) == 12
+    assert set(variants["N = 1"]["gain"]) == {"1", "12"}
     text = (out / "fractions.md").read_text(encoding="utf-8")
     assert "| 100 %, without |" in text and "| 100 %, memory |" in text and "gain at 12" in text
 
@@ -50,22 +50,33 @@ def test_both_arms_can_be_given_the_newest_click_alone(tmp_path, mais):
     result = mais("--table", "fractions", "--fractions", "100%", "--newest-click")
     assert result.exit_code == 0, result.output
     assert "Both are trained from start-newest-click.safetensors" in (tmp_path / "out" / "fractions.md").read_text()
-    for arm in ("without", "both-60"):
-        facts = json.loads((tmp_path / "out" / "trainings" / f"cases-100pc-{arm}" / "run.json").read_text())
+    for variant in ("without", "both-60"):
+        facts = json.loads((tmp_path / "out" / "trainings" / f"cases-100pc-{variant}" / "run.json").read_text())
         assert facts["from"]["file"] == "start-newest-click.safetensors"
     trained = load(tmp_path / "out" / "trainings" / "cases-100pc-without" / "model.safetensors")
     assert not trained.network.uses_click_history
 
 
 def test_the_network_alone_is_trained_and_evaluated_where_that_is_asked_for(tmp_path, mais):
-    result = mais("--table", "fractions", "--fractions", "100%", "--newest-click", "--bare", "--stay", 2, "--window", 1)
+    result = mais(
+        "--table",
+        "fractions",
+        "--fractions",
+        "100%",
+        "--newest-click",
+        "--without-session",
+        "--updates-per-batch",
+        2,
+        "--window",
+        1,
+    )
     assert result.exit_code == 0, result.output
     assert "by the network alone" in (tmp_path / "out" / "fractions.md").read_text(encoding="utf-8")
-    for arm in ("without", "both-60-heard-60"):
-        results = json.loads((tmp_path / "out" / "evaluations" / f"cases-100pc-{arm}" / "results.json").read_text())
+    for variant in ("without", "both-60-heard-60"):
+        results = json.loads((tmp_path / "out" / "evaluations" / f"cases-100pc-{variant}" / "results.json").read_text())
         assert results["options"]["bare"] is True
-    for arm in ("without", "both-60"):
-        facts = json.loads((tmp_path / "out" / "trainings" / f"cases-100pc-{arm}" / "run.json").read_text())
+    for variant in ("without", "both-60"):
+        facts = json.loads((tmp_path / "out" / "trainings" / f"cases-100pc-{variant}" / "run.json").read_text())
         assert facts["stay"] == 2
 
 

@@ -2,7 +2,7 @@
 
 Others use of it:
 
-- ``contender``: Contender, Group, Job, Part, Setting, UnavailableError, Wanted
+- ``benchmark_case``: BenchmarkCase, Group, Job, Part, Setting, UnavailableError, Wanted
 - ``machine``: available_bytes, machine_facts
 - ``process``: forget_peak, measure_group, peak_of_process, Progress, waiting
 - ``report``: machine_line, markdown, Report, rows_of, table_cells, table_csv, write_report, write_texts

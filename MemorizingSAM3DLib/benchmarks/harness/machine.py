@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .contender import Setting
+from .benchmark_case import Setting
 
 BUSY = 0.5  # of the cores, before anything is measured
 

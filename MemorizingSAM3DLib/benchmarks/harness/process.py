@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from .contender import Contender, Group, Job, Setting, UnavailableError
+from .benchmark_case import BenchmarkCase, Group, Job, Setting, UnavailableError
 
 
 def peak_of_process() -> int | None:
@@ -49,11 +49,11 @@ TRIES = 20
 Answer = tuple[Literal["ready", "took", "memory", "unavailable", "failed"], Any]
 
 
-def serve(connection: Connection, contender: Contender, setting: Setting) -> None:
+def serve(connection: Connection, benchmark_case: BenchmarkCase, setting: Setting) -> None:
     """The process's work. It ends when the connection is closed, or after its memory has been told."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
     try:
-        _serve(connection, contender, setting)
+        _serve(connection, benchmark_case, setting)
     except EOFError:
         return  # nobody asks any more
     except UnavailableError as error:
@@ -62,16 +62,16 @@ def serve(connection: Connection, contender: Contender, setting: Setting) -> Non
         connection.send(("failed", f"{type(error).__name__}: {error}"))
 
 
-def _serve(connection: Connection, contender: Contender, setting: Setting) -> None:
-    if not contender.light:
+def _serve(connection: Connection, benchmark_case: BenchmarkCase, setting: Setting) -> None:
+    if not benchmark_case.light:
         _take_threads(setting)
     with_torch = peak_of_process()
-    job = contender.make(setting, **contender.options)
+    job = benchmark_case.make(setting, **benchmark_case.options)
     forget_peak()
     ready = peak_of_process()
     connection.send(("ready", job.facts))
     clock = Clock(job, setting)
-    if not contender.fresh:
+    if not benchmark_case.fresh:
         connection.recv()
         clock.warm_up()
         connection.send(("took", None))
@@ -81,7 +81,7 @@ def _serve(connection: Connection, contender: Contender, setting: Setting) -> No
     memory = {"peak_bytes": peak, "gpu_bytes": _gpu_bytes(setting)}
     if peak is not None and ready is not None and with_torch is not None:
         memory |= {"added_bytes": peak - ready}
-        memory |= {} if contender.light else {"beyond_torch_bytes": peak - with_torch}
+        memory |= {} if benchmark_case.light else {"beyond_torch_bytes": peak - with_torch}
     connection.send(("memory", memory))
 
 
@@ -174,7 +174,7 @@ class Finding:
         reason: why it was not measured. memory: bytes, as :func:`serve` tells them.
     """
 
-    contender: Contender
+    benchmark_case: BenchmarkCase
     state: State = "measured"
     reason: str = ""
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
@@ -194,9 +194,9 @@ def measure_group(group: Group, setting: Setting, repeats: int, progress: Progre
     Returns:
         One finding a contender, in their order.
     """
-    findings = [Finding(contender) for contender in group.contenders]
+    findings = [Finding(benchmark_case) for benchmark_case in group.benchmark_cases]
     rounds = group.repeats(repeats)
-    lasting = [finding for finding in findings if not finding.contender.fresh]
+    lasting = [finding for finding in findings if not finding.benchmark_case.fresh]
     runners: list[_Runner] = []
     try:
         for finding in lasting:  # all at once: most of their start is waiting for files
@@ -212,7 +212,7 @@ def measure_group(group: Group, setting: Setting, repeats: int, progress: Progre
                 runner.ask(number)
                 progress()
             for finding in findings:
-                if finding.contender.fresh and finding.state == "measured":
+                if finding.benchmark_case.fresh and finding.state == "measured":
                     _run_afresh(finding, setting)
                     progress()
         for runner in runners:
@@ -245,7 +245,7 @@ class _Runner:
         self.finding = finding
         context = multiprocessing.get_context("spawn")  # a fork would take our memory, threads and CUDA with it
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, finding.contender, setting), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, finding.benchmark_case, setting), daemon=True)
         self._process.start()
         theirs.close()  # so that its death is seen as the end of the connection
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from MemorizingSAM3DLib.engine.errors import OutputError
 from MemorizingSAM3DLib.learning.evaluation.report import replacing, require_matplotlib
 
-from .contender import Group, Part, Wanted
+from .benchmark_case import Group, Part, Wanted
 from .process import Finding, State
 
 
@@ -91,11 +91,11 @@ def rows_of(group: Group, findings: Sequence[Finding], ceiling: Ceiling | None =
 
     A ratio is taken within each round, so that what slows both does not change it.
     """
-    reference = next((f for f in findings if f.contender.name == group.reference), None)
+    reference = next((f for f in findings if f.benchmark_case.name == group.reference), None)
     rows = []
     for finding in findings:
         for lap in finding.milliseconds or [""]:
-            name = f"{finding.contender.name}: {lap}" if lap else finding.contender.name
+            name = f"{finding.benchmark_case.name}: {lap}" if lap else finding.benchmark_case.name
             times = finding.milliseconds.get(lap, [])
             against = reference.milliseconds.get(lap, []) if reference is not None else []
             time = Spread.of(times) if times else None
@@ -104,10 +104,21 @@ def rows_of(group: Group, findings: Sequence[Finding], ceiling: Ceiling | None =
             floor = ceiling.floor_ms(finding.facts) if ceiling is not None else None
             wanted = group.wanted.get(name)
             row = Row(
-                group.title, name, finding.contender.x, finding.state, finding.reason, tuple(times), time, ratio, floor,
-                time.median / floor if time is not None and floor else None, finding.memory,
-                _words(wanted, group.reference), _met(wanted, time, ratio, finding.memory), finding.facts,
-            )  # fmt: skip
+                group.title,
+                name,
+                finding.benchmark_case.x,
+                finding.state,
+                finding.reason,
+                tuple(times),
+                time,
+                ratio,
+                floor,
+                time.median / floor if time is not None and floor else None,
+                finding.memory,
+                _words(wanted, group.reference),
+                _met(wanted, time, ratio, finding.memory),
+                finding.facts,
+            )
             rows.append(row)
     return rows
 

@@ -14,7 +14,7 @@ from MemorizingSAM3DLib.engine.models.weights_file import without_values
 from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 
-from .contender import Contender, Group, Job, Setting
+from .benchmark_case import BenchmarkCase, Group, Job, Setting
 from .process import Finding
 from .report import Ceiling
 
@@ -75,12 +75,12 @@ def device_group(setting: Setting) -> Group:
     """What this device can do: the floor of everything else."""
     sizes = {"edge": 8192, "megabytes": 2048} if setting.on_gpu else {"edge": 1536, "megabytes": 256}
     products = [
-        Contender(name, matrix_product, {"precision": precision, "edge": sizes["edge"]})
+        BenchmarkCase(name, matrix_product, {"precision": precision, "edge": sizes["edge"]})
         for precision, name in _PRODUCTS.items()
     ]
     return Group(
         "What this device can do",
-        [*products, Contender(_COPY, copy, {"megabytes": sizes["megabytes"]})],
+        [*products, BenchmarkCase(_COPY, copy, {"megabytes": sizes["megabytes"]})],
         remark="The fastest repeat of each is the ceiling from which floors are computed.",
     )
 
@@ -104,11 +104,11 @@ def copy(setting: Setting, megabytes: int) -> Job:
 def ceiling_of(findings: Sequence[Finding]) -> Ceiling | None:
     """From the findings of :func:`device_group`; None if one of them is missing."""
     best: Mapping[str, float] = {
-        finding.contender.name: min(finding.milliseconds[""]) / 1000
+        finding.benchmark_case.name: min(finding.milliseconds[""]) / 1000
         for finding in findings
         if "" in finding.milliseconds  # else it failed, or has laps
     }
-    facts = {finding.contender.name: finding.facts for finding in findings}
+    facts = {finding.benchmark_case.name: finding.facts for finding in findings}
     if _COPY not in best:
         return None
     rates = {precision: facts[name]["operations"] / best[name] for precision, name in _PRODUCTS.items() if name in best}

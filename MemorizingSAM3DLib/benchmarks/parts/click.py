@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from MemorizingSAM3DLib.engine.geometry import paste_signs
+from MemorizingSAM3DLib.engine.geometry import threshold_on_scan
 from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
 from MemorizingSAM3DLib.engine.networks.sam3d import PublishedSAM3D
 from MemorizingSAM3DLib.engine.prompts import Click
@@ -29,7 +29,7 @@ from ..fixtures import (
     scan_node,
     some_clicks,
 )
-from ..harness.contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
+from ..harness.benchmark_case import BenchmarkCase, Group, Job, Part, Setting, UnavailableError, Wanted
 from ..harness.roofline import counted, device_group
 from ..literal import literal_decode
 
@@ -50,11 +50,11 @@ def click_part(setting: Setting) -> Part:
 def decode_group(setting: Setting) -> Group:
     """The network alone."""
     sizes: dict[str, Size] = {"shipped network, 5 clicks": "shipped", "student": "student", "teacher": "teacher"}
-    contenders = [Contender(name, decode, {"size": size}) for name, size in sizes.items()]
-    contenders.append(Contender("student, published arithmetic", decode, {"size": "student", "literal": True}))
+    benchmark_cases = [BenchmarkCase(name, decode, {"size": size}) for name, size in sizes.items()]
+    benchmark_cases.append(BenchmarkCase("student, published arithmetic", decode, {"size": "student", "literal": True}))
     wanted = {"student": Wanted(most_ms=0.35 if setting.on_gpu else 25)}
     remark = "Published networks hear the newest click and the logits so far, the shipped one all clicks."
-    return Group("The network decodes a click", contenders, "student", wanted, remark=remark)
+    return Group("The network decodes a click", benchmark_cases, "student", wanted, remark=remark)
 
 
 def decode(setting: Setting, size: Size, literal: bool = False, config: NetworkConfig | None = None) -> Job:
@@ -94,21 +94,23 @@ def decode(setting: Setting, size: Size, literal: bool = False, config: NetworkC
 
 def engine_group(setting: Setting) -> Group:
     """From the click to the mask on the scan's grid."""
-    contenders = [
-        Contender(OURS, engine_click),
+    benchmark_cases = [
+        BenchmarkCase(OURS, engine_click),
         *in_panel(setting, engine_click),
-        Contender("ours, 10 remembered clicks", engine_click, {"remembered": 10}),
-        Contender("ours, encoding at every click", engine_click, {"reencode": True}),
-        Contender("published way, student", published_click, {"size": "student"}),
-        Contender("published way, teacher", published_click, {"size": "teacher"}),
-        *(Contender(_TITLES[name], classic_click, {"tool": name}) for name in _CLASSIC),
+        BenchmarkCase("ours, 10 remembered clicks", engine_click, {"remembered": 10}),
+        BenchmarkCase("ours, encoding at every click", engine_click, {"reencode": True}),
+        BenchmarkCase("published way, student", published_click, {"size": "student"}),
+        BenchmarkCase("published way, teacher", published_click, {"size": "teacher"}),
+        *(BenchmarkCase(_TITLES[name], classic_click, {"tool": name}) for name in _CLASSIC),
     ]
     wanted = {OURS: Wanted(most_ms=1, most_gpu_bytes=0.4e9) if setting.on_gpu else Wanted(most_ms=100)}
     remark = (
         f"The same {CLICKS} clicks on a made-up scan of {scan_size()} voxels; the published way encodes at every "
         "click, with the literal arithmetic; classic tools compute from all clicks."
     )
-    return Group("A click in the engine, until the mask on the scan's grid", contenders, OURS, wanted, remark=remark)
+    return Group(
+        "A click in the engine, until the mask on the scan's grid", benchmark_cases, OURS, wanted, remark=remark
+    )
 
 
 def engine_click(setting: Setting, remembered: int | None = None, reencode: bool = False, clicks: int = CLICKS,
@@ -116,10 +118,10 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
     """Logits of the organ's crop, pasted into its box; with an interaction memory, the click is remembered, too.
 
     The newest click is another one each time, as it is when a user clicks: it has to be drawn, and what is remembered
-    of the one before it was not heard yet.
+    of the one before it was not used yet.
 
     Args:
-        remembered: clicks that are heard. clicks: how many were made in all.
+        remembered: clicks that are used. clicks: how many were made in all.
         pause: whether the user looks at the mask before the next click, while the panel looks ahead; not timed.
     """
     predictor = predictor_of(setting, remembered=remembered, reencode=reencode, precision=precision)
@@ -130,7 +132,7 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
     memories: tuple[Any, ...] = ()
     previous = predictor.logits(grid, asked[:1], None)
     for click in some_clicks(remembered or 0, seed=2):
-        memories = predictor.remember(grid, click, previous, memories)
+        memories = predictor.append_interaction(grid, click, previous, memories)
 
     last = asked.pop()
     r, a, s = last.ras
@@ -142,8 +144,8 @@ def engine_click(setting: Setting, remembered: int | None = None, reencode: bool
         newest = next(places)
         logits = predictor.logits(grid, [*asked, newest], previous, memories)
         if remembered is not None:
-            memories = predictor.remember(grid, newest, logits, older)
-        return paste_signs(logits, grid, volume, box, refined=True, device=predictor.runtime.device)[1]
+            memories = predictor.append_interaction(grid, newest, logits, older)
+        return threshold_on_scan(logits, grid, volume, box, refined=True, device=predictor.runtime.device)[1]
 
     return Job(run, prepare=(lambda: predictor.condition_ahead(grid, memories)) if pause else None)
 
@@ -180,17 +182,19 @@ def classic(tool: str) -> Baseline:
 
 def scene_group(setting: Setting) -> Group:
     """From the point that is placed to the segment in the scene."""
-    contenders = [
-        Contender(OURS, scene_click),
+    benchmark_cases = [
+        BenchmarkCase(OURS, scene_click),
         *in_panel(setting, scene_click),
-        Contender("ours, encoding at every click", scene_click, {"reencode": True}),
-        *(Contender(_TITLES[name], classic_scene_click, {"tool": name}) for name in _CLASSIC),
+        BenchmarkCase("ours, encoding at every click", scene_click, {"reencode": True}),
+        *(BenchmarkCase(_TITLES[name], classic_scene_click, {"tool": name}) for name in _CLASSIC),
     ]
     wanted = {OURS: Wanted(most_ms=50 if setting.on_gpu else 250)}
     remark = (
         f"Corrections on a scan of {scan_size()} voxels, in slicer-core's MRML; clicks that need another crop left out."
     )
-    return Group("A point placed, until the segment in the scene is written", contenders, OURS, wanted, remark=remark)
+    return Group(
+        "A point placed, until the segment in the scene is written", benchmark_cases, OURS, wanted, remark=remark
+    )
 
 
 def scene_click(setting: Setting, reencode: bool = False, precision: Precision = "auto") -> Job:

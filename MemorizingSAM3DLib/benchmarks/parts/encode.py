@@ -17,7 +17,7 @@ from MemorizingSAM3DLib.engine.runtime.device import choose_runtime
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
 
 from ..fixtures import Size, a_network, an_image, config_of
-from ..harness.contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
+from ..harness.benchmark_case import BenchmarkCase, Group, Job, Part, Setting, UnavailableError, Wanted
 from ..harness.roofline import device_group, encode_facts
 from ..literal import literal_encode
 
@@ -51,24 +51,28 @@ def _of_size(size: Size, setting: Setting) -> Group:
     usual = "bfloat16" if setting.on_gpu else "float32"
     other = "float32" if setting.on_gpu else "bfloat16"
 
-    def contender(name: str, **options: Any) -> Contender:
-        return Contender(name, encoder, {"size": size, "precision": usual, **options})
+    def benchmark_case(name: str, **options: Any) -> BenchmarkCase:
+        return BenchmarkCase(name, encoder, {"size": size, "precision": usual, **options})
 
-    contenders = [contender("dense"), contender(f"dense, {other}", precision=other)]
+    benchmark_cases = [benchmark_case("dense"), benchmark_case(f"dense, {other}", precision=other)]
     if setting.on_gpu:
-        contenders.append(contender("dense, without CUDA graph", graphs=False))
-    contenders += [contender(f"dense, {backend} attention", backend=backend) for backend in _backends(setting)]
-    contenders.append(contender("sparse", attention="sparse"))
+        benchmark_cases.append(benchmark_case("dense, without CUDA graph", graphs=False))
+    benchmark_cases += [
+        benchmark_case(f"dense, {backend} attention", backend=backend) for backend in _backends(setting)
+    ]
+    benchmark_cases.append(benchmark_case("sparse", attention="sparse"))
     reference = "dense"
     wanted = {"dense": Wanted(most_ms=_MOST_MS[size, setting.on_gpu])} if (size, setting.on_gpu) in _MOST_MS else {}
     if size != "shipped":
-        contenders.append(contender("published arithmetic", literal=True))
-        contenders.append(contender("published sparse", attention="column"))
-        contenders.append(contender("published sparse, a loop over segments", attention="column", literal=True))
+        benchmark_cases.append(benchmark_case("published arithmetic", literal=True))
+        benchmark_cases.append(benchmark_case("published sparse", attention="column"))
+        benchmark_cases.append(
+            benchmark_case("published sparse, a loop over segments", attention="column", literal=True)
+        )
     if size == "teacher":
         wanted["published arithmetic"] = Wanted(least_ratio=LEAST_SPEED_UP)
     remark = f"{usual} unless it says otherwise; random weights, one crop."
-    return Group(_SIZES[size], contenders, reference, wanted, remark=remark)
+    return Group(_SIZES[size], benchmark_cases, reference, wanted, remark=remark)
 
 
 def _backends(setting: Setting) -> Iterator[Backend]:
@@ -129,9 +133,9 @@ def _try(run: Callable[[], object], backend: Backend) -> None:
 def _attention_alone(setting: Setting) -> Group:
     """The student's attention by itself: 512 tokens, 6 heads of 128 numbers."""
     kinds = ("bias", "no bias", "formula", "flash-attn, no bias", "sparse")
-    contenders = [Contender(kind, attention_alone, {"kind": kind}) for kind in kinds]
+    benchmark_cases = [BenchmarkCase(kind, attention_alone, {"kind": kind}) for kind in kinds]
     remark = "512 tokens, 6 heads of 128 numbers; what the encoder uses is the first line."
-    return Group("One attention of the student's encoder", contenders, kinds[0], remark=remark)
+    return Group("One attention of the student's encoder", benchmark_cases, kinds[0], remark=remark)
 
 
 def attention_alone(setting: Setting, kind: str) -> Job:

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from MemorizingSAM3DLib.engine.case_memory.case import CaseFacts, CaseLayout
-from MemorizingSAM3DLib.engine.case_memory.descriptor import Calibration, CropFacts, both_looks
+from MemorizingSAM3DLib.engine.case_memory.descriptor import Calibration, CropFacts, multi_scale_descriptor
 from MemorizingSAM3DLib.engine.case_memory.memory import CaseMemory
-from MemorizingSAM3DLib.engine.case_memory.recall import CaseRecall
+from MemorizingSAM3DLib.engine.case_memory.retrieval import CaseRetrieval
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.models.weights_file import encoder_fingerprint
 from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
@@ -27,7 +27,7 @@ from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.engine.session.remember_case import attention_to, case_layout
 
 from ..fixtures import an_image, config_of, predictor_of, untrained_memory
-from ..harness.contender import Contender, Group, Job, Part, Setting, Wanted
+from ..harness.benchmark_case import BenchmarkCase, Group, Job, Part, Setting, Wanted
 from .click import engine_click
 
 ATTENDED = 10  # remembered cases in the memory that a block attends to
@@ -54,26 +54,26 @@ def measure_case_memory(predictor: Predictor, blocks: Sequence[int], neighbours:
         attention = attention_to(memory, network, blocks, neighbours=neighbours)
         attention.refresh()
 
-        def encode(guest: Any) -> float:
+        def encode(attention_hook: Any) -> float:
             start = time.perf_counter()
             with torch.inference_mode(), predictor.runtime.autocast():
-                network.encode(crop, guest)
+                network.encode(crop, attention_hook)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             return (time.perf_counter() - start) * 1000
 
-        for guest in (None, attention):
-            encode(guest)
+        for attention_hook in (None, attention):
+            encode(attention_hook)
         times = [(encode(None), encode(attention)) for _ in range(repeats)]
         plain, attending = (statistics.median(column) for column in zip(*times, strict=True))
         with torch.inference_mode():
-            features = both_looks(network.encode(crop), network.encode(crop))
+            features = multi_scale_descriptor(network.encode(crop), network.encode(crop))
         calibration = believing(features)
         recall_ms = {}
         for size in sizes:
             asked = made_memory(Path(folder) / str(size), case_layout(network.config), network, size, rng)
-            recall = CaseRecall(asked, calibration)
-            spent = [first_question(recall, features, predictor.output_size) for _ in range(repeats + 1)]
+            retrieval = CaseRetrieval(asked, calibration)
+            spent = [first_question(retrieval, features, predictor.output_size) for _ in range(repeats + 1)]
             recall_ms[str(size)] = round(statistics.median(spent[1:]), 2)
     return {
         "plain_ms": round(plain, 2),
@@ -90,10 +90,10 @@ def believing(features: Any) -> Calibration:
     return Calibration(layout, local, np.ones_like(local), 1.0, -2.0)
 
 
-def first_question(recall: CaseRecall, features: Any, cells: int) -> float:
+def first_question(retrieval: CaseRetrieval, features: Any, cells: int) -> float:
     """Milliseconds of what a first click asks: neighbours, shapes, box and prior on so many cells."""
     start = time.perf_counter()
-    found = recall.recollect(features, (0.0, 0.0, 0.0))
+    found = retrieval.retrieve_shape_prior(features, (0.0, 0.0, 0.0))
     assert found is not None
     found.extent()
     found.logits(CropGrid((0.0, 0.0, 0.0), 2.0, cells))
@@ -126,14 +126,14 @@ def memory_part(setting: Setting) -> Part:
 
 def attention_group(setting: Setting) -> Group:
     """The memory attention alone."""
-    contenders = [Contender(_heard(n), memory_attention, {"remembered": n}, x=n) for n in REMEMBERED]
-    wanted = {_heard(60): Wanted(most_ms=0.2 if setting.on_gpu else 30)}
+    benchmark_cases = [BenchmarkCase(_attended(n), memory_attention, {"remembered": n}, x=n) for n in REMEMBERED]
+    wanted = {_attended(60): Wanted(most_ms=0.2 if setting.on_gpu else 30)}
     remark = "384 channels on 8^3 cells; keys and values were projected when the clicks were remembered."
-    return Group("An embedding, conditioned on remembered clicks", contenders, _heard(1), wanted,
+    return Group("An embedding, conditioned on remembered clicks", benchmark_cases, _attended(1), wanted,
                  "remembered clicks", remark)  # fmt: skip
 
 
-def _heard(count: int) -> str:
+def _attended(count: int) -> str:
     return f"memory attention, {count} remembered"
 
 
@@ -162,24 +162,24 @@ def memory_attention(setting: Setting, remembered: int, config: NetworkConfig | 
 def click_group(setting: Setting) -> Group:
     """The shipped model's click with and without."""
     without = "without interaction memory"
-    contenders = [Contender(without, engine_click)]
-    contenders += [Contender(f"{n} remembered clicks", engine_click, {"remembered": n}) for n in REMEMBERED]
-    contenders += [
-        Contender(f"{n} remembered clicks, after a pause", engine_click, {"remembered": n, "pause": True})
+    benchmark_cases = [BenchmarkCase(without, engine_click)]
+    benchmark_cases += [BenchmarkCase(f"{n} remembered clicks", engine_click, {"remembered": n}) for n in REMEMBERED]
+    benchmark_cases += [
+        BenchmarkCase(f"{n} remembered clicks, after a pause", engine_click, {"remembered": n, "pause": True})
         for n in REMEMBERED
     ]
     remark = (
         "Logits, memory and the mask on the scan's grid; the click itself is remembered, too. In a pause the panel "
         "conditions the crop on what is remembered so far."
     )
-    return Group("A click in the engine, with remembered clicks", contenders, without, remark=remark)
+    return Group("A click in the engine, with remembered clicks", benchmark_cases, without, remark=remark)
 
 
 def case_group(setting: Setting) -> Group:
     """Encoding with attention to cases."""
     plain, attending = "encode", f"encode, attending to {_NEIGHBOURS} of {ATTENDED} cases"
-    contenders = [Contender(plain, encode, {}), Contender(attending, encode, {"neighbours": _NEIGHBOURS})]
-    return Group("Attention to remembered cases", contenders, plain, remark="The shipped network, its last block.")
+    benchmark_cases = [BenchmarkCase(plain, encode, {}), BenchmarkCase(attending, encode, {"neighbours": _NEIGHBOURS})]
+    return Group("Attention to remembered cases", benchmark_cases, plain, remark="The shipped network, its last block.")
 
 
 def encode(setting: Setting, neighbours: int = 0, config: NetworkConfig | None = None) -> Job:
@@ -187,29 +187,29 @@ def encode(setting: Setting, neighbours: int = 0, config: NetworkConfig | None =
     predictor = predictor_of(setting, config=config)
     network, runtime = predictor.network, predictor.runtime
     image = an_image(network.config).to(runtime.device)
-    guest: Any = None
+    attention_hook: Any = None
     folder = tempfile.TemporaryDirectory()  # goes with the job
     if neighbours:
         blocks = (network.config.depth - 1,)
         layout = case_layout(network.config, blocks)
         memory = made_memory(Path(folder.name) / "cases", layout, network, ATTENDED, np.random.default_rng(0))
-        guest = attention_to(memory, network, blocks, neighbours=neighbours)
-        guest.refresh()
+        attention_hook = attention_to(memory, network, blocks, neighbours=neighbours)
+        attention_hook.refresh()
 
     def run() -> object:
         assert folder
         with torch.inference_mode(), runtime.autocast():
-            return network.encode(image) if guest is None else network.encode(image, guest)
+            return network.encode(image) if attention_hook is None else network.encode(image, attention_hook)
 
     return Job(run)
 
 
 def recall_group(cases: Sequence[int]) -> Group:
     """The question that a first click asks, by the number of cases."""
-    contenders = [Contender(f"first click asks, {n} cases", first_click, {"cases": n}, x=n) for n in cases]
+    benchmark_cases = [BenchmarkCase(f"first click asks, {n} cases", first_click, {"cases": n}, x=n) for n in cases]
     remark = "Neighbours, shapes, box and prior; cases of random numbers cost as much as real ones."
     title = "Asking where the structure was"
-    return Group(title, contenders, contenders[0].name, x_title="remembered cases", remark=remark)
+    return Group(title, benchmark_cases, benchmark_cases[0].name, x_title="remembered cases", remark=remark)
 
 
 def first_click(setting: Setting, cases: int, config: NetworkConfig | None = None) -> Job:
@@ -218,15 +218,15 @@ def first_click(setting: Setting, cases: int, config: NetworkConfig | None = Non
     network, runtime = predictor.network, predictor.runtime
     with torch.inference_mode(), runtime.autocast():
         features = network.encode(an_image(network.config).to(runtime.device))
-        features = both_looks(features, features)
+        features = multi_scale_descriptor(features, features)
     folder = tempfile.TemporaryDirectory()  # goes with the job
     layout = case_layout(network.config)
     memory = made_memory(Path(folder.name) / "cases", layout, network, cases, np.random.default_rng(0))
-    recall = CaseRecall(memory, believing(features))
+    retrieval = CaseRetrieval(memory, believing(features))
     cells = predictor.output_size
 
     def run() -> object:
-        found = recall.recollect(features, (0.0, 0.0, 0.0))
+        found = retrieval.retrieve_shape_prior(features, (0.0, 0.0, 0.0))
         assert found is not None and folder
         return found.extent(), found.logits(CropGrid((0.0, 0.0, 0.0), 2.0, cells))
 

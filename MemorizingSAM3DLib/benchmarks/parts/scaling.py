@@ -19,7 +19,7 @@ from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.session.session import InteractiveSession
 
 from ..fixtures import CROP_SPACING_MM, a_volume, predictor_of, some_clicks
-from ..harness.contender import Contender, Group, Job, Part, Setting, UnavailableError, Wanted
+from ..harness.benchmark_case import BenchmarkCase, Group, Job, Part, Setting, UnavailableError, Wanted
 from ..harness.machine import available_bytes
 from ..harness.process import waiting
 from .click import engine_click
@@ -46,19 +46,19 @@ def scaling_part(setting: Setting, most_clicks: int = CLICKS[-1], scans: Sequenc
 
 def decoding_group(counts: Sequence[int]) -> Group:
     """A click in the engine, after so many others in the same crop."""
-    contenders = [Contender(f"a click, the {n}th", engine_click, {"clicks": n}, x=n) for n in counts]
-    remark = "Logits and the mask on the scan's grid, on a cached crop; the network hears all clicks in it."
-    return Group("A click in the engine", contenders, contenders[0].name, x_title="clicks", remark=remark)
+    benchmark_cases = [BenchmarkCase(f"a click, the {n}th", engine_click, {"clicks": n}, x=n) for n in counts]
+    remark = "Logits and the mask on the scan's grid, on a cached crop; the network uses all clicks in it."
+    return Group("A click in the engine", benchmark_cases, benchmark_cases[0].name, x_title="clicks", remark=remark)
 
 
 def session_group(clicks: int) -> Group:
     """A long session, in stretches."""
-    contenders = [
-        Contender("session", long_session, {"clicks": clicks}),
-        Contender("session, 60 remembered clicks", long_session, {"clicks": clicks, "remembered": 60}),
+    benchmark_cases = [
+        BenchmarkCase("session", long_session, {"clicks": clicks}),
+        BenchmarkCase("session, 60 remembered clicks", long_session, {"clicks": clicks, "remembered": 60}),
     ]
     remark = "Medians over stretches of one session; clicks that need another crop are left out."
-    return Group(f"A session of {clicks} clicks", contenders, remark=remark, most_repeats=1)
+    return Group(f"A session of {clicks} clicks", benchmark_cases, remark=remark, most_repeats=1)
 
 
 def long_session(setting: Setting, clicks: int, remembered: int | None = None) -> Job:
@@ -96,7 +96,9 @@ def stretches(times: Sequence[float | None]) -> dict[str, float]:
 
 def scan_group(scans: Sequence[tuple[int, int, int]]) -> Group:
     """The steps of a scan by its size: crops cost the same whatever it is."""
-    contenders = [Contender(_name(shape), of_scan, {"shape": shape}, x=float(_voxels(shape))) for shape in scans]
+    benchmark_cases = [
+        BenchmarkCase(_name(shape), of_scan, {"shape": shape}, x=float(_voxels(shape))) for shape in scans
+    ]
     names = {_name(shape): shape for shape in scans}
     wanted = {
         f"{name}: {lap}": Wanted(most_bytes_beyond_torch=_BYTES_BEYOND_TORCH)
@@ -105,7 +107,7 @@ def scan_group(scans: Sequence[tuple[int, int, int]]) -> Group:
         if shape == (512, 512, 512)
     }
     remark = "int16, voxels of 1 mm; the same organ and clicks. Memory holds the scan itself, too."
-    return Group("By the scan's size", contenders, contenders[0].name, wanted, "voxels", remark)
+    return Group("By the scan's size", benchmark_cases, benchmark_cases[0].name, wanted, "voxels", remark)
 
 
 def of_scan(setting: Setting, shape: tuple[int, int, int]) -> Job:
@@ -174,11 +176,11 @@ def knn_part(setting: Setting, sizes: Sequence[int], width: int, queries: int, k
     groups = []
     for size in sizes:
         common = {"size": size, "width": width, "queries": queries, "k": k}
-        contenders = [Contender(backend, search, {**common, "backend": backend}) for backend in backends]
+        benchmark_cases = [BenchmarkCase(backend, search, {**common, "backend": backend}) for backend in backends]
         most = _MOST_MS[setting.on_gpu].get(size)
         wanted = {"torch": Wanted(most_ms=most)} if most and width == _USUAL_WIDTH and queries == 1 else {}
         remark = f"{k} neighbours of {queries} vectors of {width} numbers a call."
-        groups.append(Group(f"{size:,} vectors", contenders, "torch", wanted, remark=remark))
+        groups.append(Group(f"{size:,} vectors", benchmark_cases, "torch", wanted, remark=remark))
     return Part("knn", "The nearest remembered cases", groups)
 
 

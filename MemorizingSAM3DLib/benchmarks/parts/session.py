@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from MemorizingSAM3DLib.engine.geometry import paste_signs
+from MemorizingSAM3DLib.engine.geometry import threshold_on_scan
 from MemorizingSAM3DLib.engine.networks.config import NetworkConfig
 from MemorizingSAM3DLib.engine.runtime.device import Precision
 from MemorizingSAM3DLib.engine.session.session import InteractiveSession
@@ -27,7 +27,7 @@ from ..fixtures import (
     predictor_of,
     some_clicks,
 )
-from ..harness.contender import Contender, Group, Job, Part, Setting, Wanted
+from ..harness.benchmark_case import BenchmarkCase, Group, Job, Part, Setting, Wanted
 
 OURS = "ours"
 CLICKS, MANY = 10, 150
@@ -44,11 +44,11 @@ def session_part(setting: Setting) -> Part:
 
 
 def _published(setting: Setting, size: Size, title: str) -> Group:
-    contenders = [
-        Contender(OURS, ten_clicks, {"size": size}),
+    benchmark_cases = [
+        BenchmarkCase(OURS, ten_clicks, {"size": size}),
         *in_panel(setting, ten_clicks, {"size": size}),
-        Contender("ours, encoding at every click", ten_clicks, {"size": size, "reencode": True}),
-        Contender("published way", ten_published_clicks, {"size": size}),
+        BenchmarkCase("ours, encoding at every click", ten_clicks, {"size": size, "reencode": True}),
+        BenchmarkCase("published way", ten_published_clicks, {"size": size}),
     ]
     wanted = {"published way": Wanted(least_ratio=LEAST_SPEED_UP)}
     remark = (
@@ -56,7 +56,7 @@ def _published(setting: Setting, size: Size, title: str) -> Group:
         "the organ is, the published way the whole crop; that one is the literal arithmetic, the crop encoded at every "
         "click."
     )
-    return Group(f"{CLICKS} clicks with {title}", contenders, OURS, wanted, remark=remark)
+    return Group(f"{CLICKS} clicks with {title}", benchmark_cases, OURS, wanted, remark=remark)
 
 
 def ten_clicks(setting: Setting, size: Size, reencode: bool = False, config: NetworkConfig | None = None,
@@ -76,7 +76,7 @@ def ten_clicks(setting: Setting, size: Size, reencode: bool = False, config: Net
         logits = None
         for number in range(count):
             logits = predictor.logits(grid, clicks[: number + 1], logits)
-            _, mask = paste_signs(logits, grid, volume, box, refined=True, device=predictor.runtime.device)
+            _, mask = threshold_on_scan(logits, grid, volume, box, refined=True, device=predictor.runtime.device)
         return mask
 
     run(1)
@@ -99,25 +99,31 @@ def ten_published_clicks(setting: Setting, size: Size, config: NetworkConfig | N
 
 
 def _shipped(setting: Setting) -> Group:
-    contenders = [
-        Contender(OURS, whole_session, {"clicks": CLICKS}),
+    benchmark_cases = [
+        BenchmarkCase(OURS, whole_session, {"clicks": CLICKS}),
         *in_panel(setting, whole_session, {"clicks": CLICKS}),
-        Contender("ours, encoding at every click", whole_session, {"clicks": CLICKS, "reencode": True}),
+        BenchmarkCase("ours, encoding at every click", whole_session, {"clicks": CLICKS, "reencode": True}),
     ]
     remark = "The whole session on a scan that is taken anew: zooming, further crops, the mask on the scan's grid."
-    return Group(f"{CLICKS} clicks with the shipped model", contenders, OURS, remark=remark)
+    return Group(f"{CLICKS} clicks with the shipped model", benchmark_cases, OURS, remark=remark)
 
 
 def _many(setting: Setting) -> Group:
-    contenders = [
-        Contender("without interaction memory", whole_session, {"clicks": MANY}),
-        Contender("with it, 60 remembered clicks", whole_session, {"clicks": MANY, "remembered": 60}),
+    benchmark_cases = [
+        BenchmarkCase("without interaction memory", whole_session, {"clicks": MANY}),
+        BenchmarkCase("with it, 60 remembered clicks", whole_session, {"clicks": MANY, "remembered": 60}),
     ]
-    contenders += in_panel(setting, whole_session, {"clicks": MANY, "remembered": 60}, "with it, as in the panel")
-    wanted = {contenders[1].name: Wanted(most_ms=1_000 if setting.on_gpu else 20_000)}
+    benchmark_cases += in_panel(setting, whole_session, {"clicks": MANY, "remembered": 60}, "with it, as in the panel")
+    wanted = {benchmark_cases[1].name: Wanted(most_ms=1_000 if setting.on_gpu else 20_000)}
     remark = "Published for the interaction memory (MAIS): 33 s on an RTX 4090."
-    return Group(f"{MANY} clicks with the shipped model", contenders, contenders[0].name, wanted, remark=remark,
-                 most_repeats=1)  # fmt: skip
+    return Group(
+        f"{MANY} clicks with the shipped model",
+        benchmark_cases,
+        benchmark_cases[0].name,
+        wanted,
+        remark=remark,
+        most_repeats=1,
+    )
 
 
 def whole_session(setting: Setting, clicks: int, remembered: int | None = None, reencode: bool = False,
@@ -144,10 +150,10 @@ _FIRST = "first click, the scan taken over included"
 
 def start_part(setting: Setting) -> Part:
     """One group; every repeat has a process of its own."""
-    contenders = [Contender(OURS, cold_start, fresh=True, light=True)]
+    benchmark_cases = [BenchmarkCase(OURS, cold_start, fresh=True, light=True)]
     wanted = {f"{OURS}: {_FIRST}": Wanted(most_ms=FIRST_CLICK_MS)}
     remark = "A fresh process each time; the system's file cache is warm after the first."
-    return Part("start", "Cold start", [Group("Until the first mask", contenders, wanted=wanted, remark=remark)])
+    return Part("start", "Cold start", [Group("Until the first mask", benchmark_cases, wanted=wanted, remark=remark)])
 
 
 def cold_start(setting: Setting) -> Job:

@@ -13,7 +13,7 @@ from MemorizingSAM3DLib.engine.networks.sam3d import upsample_logits
 
 from .. import fixtures
 from ..fixtures import CROP_SPACING_MM, ORGAN_RADII_MM, a_volume, organ_box, scan_node
-from ..harness.contender import Contender, Group, Job, Part, Setting, Wanted
+from ..harness.benchmark_case import BenchmarkCase, Group, Job, Part, Setting, Wanted
 from .click import OURS, scan_size
 
 _CELLS = 64  # of the shipped network's logits along an edge
@@ -27,15 +27,15 @@ def writing_part(setting: Setting) -> Part:
 
 def pasting_group(setting: Setting) -> Group:
     """Logits to the scan's grid."""
-    contenders = [
-        Contender(OURS, paste, {}),
-        Contender("ours, the whole crop", paste, {"whole": True}),
-        Contender("ours, the whole crop, an oblique scan", paste, {"whole": True, "oblique": True}),
-        Contender("published way: to 128^3, then resampled by ITK", paste_as_published, {}),
+    benchmark_cases = [
+        BenchmarkCase(OURS, paste, {}),
+        BenchmarkCase("ours, the whole crop", paste, {"whole": True}),
+        BenchmarkCase("ours, the whole crop, an oblique scan", paste, {"whole": True, "oblique": True}),
+        BenchmarkCase("published way: to 128^3, then resampled by ITK", paste_as_published, {}),
     ]
     wanted = {} if setting.on_gpu else {OURS: Wanted(most_ms=20)}
     remark = f"{_CELLS}^3 logits of a crop of 192 mm, a scan of {scan_size()} voxels, an organ of 90 x 70 x 80 mm."
-    return Group("Logits to the scan's grid", contenders, OURS, wanted, remark=remark)
+    return Group("Logits to the scan's grid", benchmark_cases, OURS, wanted, remark=remark)
 
 
 def some_logits(grid: CropGrid, cells: int = _CELLS) -> np.ndarray:
@@ -73,12 +73,12 @@ def paste_as_published(setting: Setting) -> Job:
 def scene_group() -> Group:
     """A mask into the segment."""
     ways: tuple[Way, ...] = ("changed box", "whole scan", "slicer.util")
-    contenders = [Contender(way, write, {"way": way}) for way in ways]
+    benchmark_cases = [BenchmarkCase(way, write, {"way": way}) for way in ways]
     remark = (
         f"A scan of {scan_size()} voxels in slicer-core's MRML; the organ grows and shrinks by 2 mm in turn. The last "
         "line: slicer.util.updateSegmentBinaryLabelmapFromArray, which writes the whole scan."
     )
-    return Group("The mask into the segment", contenders, ways[0], remark=remark)
+    return Group("The mask into the segment", benchmark_cases, ways[0], remark=remark)
 
 
 def write(setting: Setting, way: Way) -> Job:

@@ -2,13 +2,13 @@
 
 Others use of it:
 
-- ``attention``: CaseAttention, DEFAULT_HEARD, empty_tokens, KeyRecorder
+- ``attention``: CaseAttention, DEFAULT_ATTENDED, empty_tokens, KeyRecorder
 - ``case``: CaseFacts, CaseLayout, MODALITIES
-- ``descriptor``: both_looks, Calibration, calibration_for, closer_grid, CropFacts, descriptor_size, DESCRIPTOR_SIZE,
-  DIRECTIONS
+- ``descriptor``: Calibration, calibration_for, CropFacts, DESCRIPTOR_SIZE, descriptor_size, DIRECTIONS, finer_grid,
+  multi_scale_descriptor
 - ``memory``: Added, CaseMemory, Merged
 - ``nearest``: Backend, NearestCases, Neighbours
-- ``recall``: CaseRecall, DEFAULT_NEIGHBOURS, Point, Recollection, same_name
+- ``retrieval``: CaseRetrieval, DEFAULT_NEIGHBOURS, Point, same_name, ShapePrior
 - ``shape_prior``: ANCHORS, SHAPE_SIZE, StructureShape
 - ``store``: DEFAULT_BUDGET
 """

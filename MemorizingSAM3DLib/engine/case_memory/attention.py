@@ -1,4 +1,4 @@
-"""The guest of the image encoder through which remembered cases are heard, and the one that notes what to remember."""
+"""The hook of the image encoder through which remembered cases are used, and the one that notes what to remember."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..networks.sam3d import SAM3D
 from .descriptor import Projection, projected, unit
 from .memory import CaseMemory
 
-DEFAULT_HEARD = 3  # cases, as in the paper
+DEFAULT_ATTENDED = 3  # cases, as in the paper
 _empty: WeakKeyDictionary[nn.Module, dict[int, np.ndarray]] = WeakKeyDictionary()
 
 
@@ -30,12 +30,12 @@ class CaseAttention:
         memory: with keys and values of the layers at least, and the tokens' descriptor (`features`).
         attention: for each memory layer (number of the block) how it is fused.
         mean: (N, width), what is taken away from the tokens that enter the first memory layer (:func:`empty_tokens`).
-        neighbours: how many cases are heard; fewer when there are fewer.
+        neighbours: how many cases are used; fewer when there are fewer.
         device: of the encoder.
     """
 
     def __init__(self, memory: CaseMemory, attention: Mapping[int, MemorizingAttention], mean: np.ndarray,
-                 neighbours: int = DEFAULT_HEARD, device: torch.device | str = "cpu") -> None:  # fmt: skip
+                 neighbours: int = DEFAULT_ATTENDED, device: torch.device | str = "cpu") -> None:  # fmt: skip
         self.memory, self.neighbours, self.device = memory, neighbours, torch.device(device)
         self.attention = {layer: fusion.to(self.device) for layer, fusion in sorted(attention.items())}
         self._first = min(int(layer) for layer in memory.layout.layers)

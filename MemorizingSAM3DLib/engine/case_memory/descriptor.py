@@ -95,13 +95,13 @@ LOOKS = 2
 _CLOSER = 0.5  # of the wide one's edge
 
 
-def closer_grid(grid: CropGrid, spacing_range: tuple[float, float]) -> CropGrid:
+def finer_grid(grid: CropGrid, spacing_range: tuple[float, float]) -> CropGrid:
     """The close look about the same place, as far as the network knows voxels as fine as that, mm."""
     finest, coarsest = spacing_range
     return CropGrid(grid.center_ras, min(max(grid.spacing * _CLOSER, finest), coarsest), grid.size)
 
 
-def both_looks(wide: ImageFeatures, close: ImageFeatures) -> ImageFeatures:
+def multi_scale_descriptor(wide: ImageFeatures, close: ImageFeatures) -> ImageFeatures:
     """Both encoded crops as one: twice the channels of the embedding, twice as many skips. Not to be decoded."""
     return ImageFeatures(torch.cat([wide.embedding, close.embedding], dim=1), (*wide.skips, *close.skips))
 
@@ -127,7 +127,7 @@ class CropFacts(NamedTuple):
 
     @classmethod
     def of(cls, features: ImageFeatures) -> CropFacts:
-        """Of an encoded place (:func:`both_looks`), batch 1."""
+        """Of an encoded place (:func:`multi_scale_descriptor`), batch 1."""
         centres = []
         for level in features.skips:
             middle = level.shape[-1] // 2
@@ -249,7 +249,7 @@ def calibration_for(network: SAM3D, encoder: str) -> Calibration:
     device = next(network.parameters()).device
     with torch.inference_mode():
         features = network.encode(torch.zeros(1, 1, *(config.image_size,) * 3, device=device))
-        empty = CropFacts.of(both_looks(features, features))
+        empty = CropFacts.of(multi_scale_descriptor(features, features))
     return Calibration(empty.layout, empty.local, np.ones_like(empty.local), 20.0, 0.85)
 
 

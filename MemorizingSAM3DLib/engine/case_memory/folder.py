@@ -23,9 +23,9 @@ from ..errors import CaseMemoryError, UnreadableCaseError
 from ..files import atomic_file, leftovers, sweep_leftovers, write_failure
 from .array_file import Header, compare, damaged, offsets, parse_json, read_array, read_header, write_array_file
 from .case import ArraySpec, CaseFacts, CaseLayout, StoredCase, case_id, digests_length
-from .store import FORMAT, MOST_SHEET, VERSION, CaseStore, MemorySheet, Problem, Scan, check_version, foreign
+from .store import FORMAT, MOST_MANIFEST, VERSION, CaseStore, MemoryManifest, Problem, Scan, check_version, foreign
 
-SHEET = "memory.json"
+MANIFEST = "memory.json"
 _SUFFIX = ".safetensors"
 _NAME = re.compile(r"[0-9a-f]{32}\.safetensors")
 _FORMAT = "MemorizingSAM3D case"
@@ -36,14 +36,14 @@ class CaseFolder(CaseStore):
 
     read_only = False
 
-    def __init__(self, path: Path, sheet: MemorySheet) -> None:
-        super().__init__(path, sheet)
-        self._offsets = offsets(sheet.layout)
+    def __init__(self, path: Path, manifest: MemoryManifest) -> None:
+        super().__init__(path, manifest)
+        self._offsets = offsets(manifest.layout)
         # Always of one length, so that arrays lie where they lay when another program writes a case anew.
-        self._header = 2048 + 256 * len(sheet.layout)
+        self._header = 2048 + 256 * len(manifest.layout)
 
     @classmethod
-    def create(cls, path: Path, sheet: MemorySheet) -> CaseFolder:
+    def create(cls, path: Path, manifest: MemoryManifest) -> CaseFolder:
         """A new folder without cases.
 
         Raises:
@@ -54,9 +54,9 @@ class CaseFolder(CaseStore):
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_failure(path, error) from error
-        with atomic_file(path / SHEET, replace=False) as file:
-            file.write(sheet.to_bytes())
-        return cls(path, sheet)
+        with atomic_file(path / MANIFEST, replace=False) as file:
+            file.write(manifest.to_bytes())
+        return cls(path, manifest)
 
     @classmethod
     def open(cls, path: Path) -> CaseFolder:
@@ -65,7 +65,7 @@ class CaseFolder(CaseStore):
         Raises:
             CaseMemoryError: it is none of ours, or of another version.
         """
-        folder = cls(path, _read_sheet(path))
+        folder = cls(path, _read_manifest(path))
         sweep_leftovers(path)
         return folder
 
@@ -74,7 +74,7 @@ class CaseFolder(CaseStore):
         cases: dict[str, StoredCase] = {}
         problems = []
         for name, _ in sorted(self._files()):
-            if name == SHEET or name.startswith("."):  # half-written files, and what desktops leave behind
+            if name == MANIFEST or name.startswith("."):  # half-written files, and what desktops leave behind
                 continue
             if not _NAME.fullmatch(name):
                 problems.append(Problem(name, f"{self.path / name} is no case of this memory, and is left alone."))
@@ -95,7 +95,7 @@ class CaseFolder(CaseStore):
         """
         path = self._file(case)
         header = read_header(path, self._header)
-        layout, metadata = self.sheet.layout, header.metadata
+        layout, metadata = self.manifest.layout, header.metadata
         compare(header, layout)
         try:
             check_version(path, metadata.get("format"), metadata.get("version"), _FORMAT)
@@ -105,9 +105,9 @@ class CaseFolder(CaseStore):
             raise damaged(path, f"describes its case in another way ({error})") from error
         if header.start != 8 + self._header:
             raise damaged(path, "has a header of another length")
-        if metadata.get("encoder") != self.sheet.encoder:
+        if metadata.get("encoder") != self.manifest.encoder:
             raise damaged(path, "is of another image encoder")
-        if len(digests) != digests_length(layout) or case_id(self.sheet.encoder, layout, facts, digests) != case:
+        if len(digests) != digests_length(layout) or case_id(self.manifest.encoder, layout, facts, digests) != case:
             raise damaged(path, "is damaged: its name does not follow from its content")
         return StoredCase(case, facts, digests, header.size, header.start)
 
@@ -121,13 +121,13 @@ class CaseFolder(CaseStore):
         metadata = {
             "format": _FORMAT,
             "version": "1",
-            "encoder": self.sheet.encoder,
+            "encoder": self.manifest.encoder,
             "facts": json.dumps(facts.as_json(), ensure_ascii=False),
             "digests": digests.hex(),
         }
         pieces = {name: [array] for name, array in arrays.items()}
         with atomic_file(self._file(case)) as file:
-            size = write_array_file(file, metadata, self.sheet.layout, pieces, self._header)
+            size = write_array_file(file, metadata, self.manifest.layout, pieces, self._header)
         return StoredCase(case, facts, digests, size, 8 + self._header)
 
     def delete(self, case: str) -> None:
@@ -155,27 +155,27 @@ class CaseFolder(CaseStore):
                     found.append(((self.path / name).stat().st_mtime_ns, name.removesuffix(_SUFFIX), size))
         return sorted(found)
 
-    def write_sheet(self, sheet: MemorySheet) -> None:
+    def write_manifest(self, manifest: MemoryManifest) -> None:
         """Takes over another budget.
 
         Raises:
             OutputError: the folder may not be written to.
         """
         self.check_there()
-        with atomic_file(self.path / SHEET) as file:
-            file.write(sheet.to_bytes())
-        self.sheet = sheet
+        with atomic_file(self.path / MANIFEST) as file:
+            file.write(manifest.to_bytes())
+        self.manifest = manifest
 
-    def read_sheet(self) -> None:
+    def read_manifest(self) -> None:
         """Takes over the budget that another program has set.
 
         Raises:
             CaseMemoryError: the folder is gone, or has become another memory.
         """
-        sheet = _read_sheet(self.path)
-        if (sheet.layout, sheet.encoder) != (self.sheet.layout, self.sheet.encoder):
+        manifest = _read_manifest(self.path)
+        if (manifest.layout, manifest.encoder) != (self.manifest.layout, self.manifest.encoder):
             raise CaseMemoryError(f"{self.path} has become another case memory.", "Open it again.")
-        self.sheet = sheet
+        self.manifest = manifest
 
     def leftovers(self) -> list[Problem]:
         """Half-written files of killed programs."""
@@ -183,7 +183,7 @@ class CaseFolder(CaseStore):
         return [Problem(path.name, problem) for path in leftovers(self.path)]
 
     def check_there(self) -> None:
-        if not (self.path / SHEET).is_file():
+        if not (self.path / MANIFEST).is_file():
             raise _gone(self.path)
 
     def place(self, case: StoredCase, name: str) -> tuple[Path, int]:
@@ -206,19 +206,19 @@ class CaseFolder(CaseStore):
         return files
 
 
-def _read_sheet(path: Path) -> MemorySheet:
+def _read_manifest(path: Path) -> MemoryManifest:
     try:
-        with open(path / SHEET, "rb") as file:
-            text = file.read(MOST_SHEET + 1)
+        with open(path / MANIFEST, "rb") as file:
+            text = file.read(MOST_MANIFEST + 1)
     except FileNotFoundError as error:
         raise foreign(path) from error
     except OSError as error:
         raise CaseMemoryError(
             f"{path} cannot be read ({error.strerror or error}).", "Check the folder and the permissions."
         ) from error
-    if len(text) > MOST_SHEET:
+    if len(text) > MOST_MANIFEST:
         raise foreign(path)
-    return MemorySheet.from_bytes(path / SHEET, text)
+    return MemoryManifest.from_bytes(path / MANIFEST, text)
 
 
 def _gone(path: Path) -> CaseMemoryError:
@@ -248,7 +248,7 @@ class CaseArchive(CaseStore):
             raise foreign(path)
         check_version(path, FORMAT, header.metadata.get("version"))
         layout = CaseLayout.from_json(parse_json(path, header.metadata.get("layout", "").encode()))
-        super().__init__(path, MemorySheet(layout, header.metadata.get("encoder", "")))
+        super().__init__(path, MemoryManifest(layout, header.metadata.get("encoder", "")))
         count = header.metadata.get("cases", "")
         if not _COUNT.fullmatch(count):
             raise foreign(path)
@@ -265,16 +265,16 @@ class CaseArchive(CaseStore):
             raise CaseMemoryError(f"The case memory {self.path} is gone.", "Bring it back, or choose another one.")
 
     def place(self, case: StoredCase, name: str) -> tuple[Path, int]:
-        return self.path, self._offsets[name] + case.start * self.sheet.layout[name].nbytes
+        return self.path, self._offsets[name] + case.start * self.manifest.layout[name].nbytes
 
     def _read_cases(self, header: Header, count: int) -> dict[str, StoredCase]:
-        layout, cases, before = self.sheet.layout, {}, ""
+        layout, cases, before = self.manifest.layout, {}, ""
         size = header.size // count if count else 0
         every = zip(self._rows(_FACTS), self._rows(_DIGESTS), strict=True)
         for row, (text, hashes) in enumerate(every):
             facts = CaseFacts.from_json(parse_json(self.path, text.tobytes().rstrip(b" ")))
             digests = hashes.tobytes()
-            case = case_id(self.sheet.encoder, layout, facts, digests)
+            case = case_id(self.manifest.encoder, layout, facts, digests)
             if case <= before:
                 raise damaged(self.path, "is damaged: its cases are not in order")
             cases[case] = StoredCase(case, facts, digests, size, row)
@@ -288,13 +288,13 @@ class CaseArchive(CaseStore):
 
 
 def write_archive(
-    path: Path, sheet: MemorySheet, cases: Sequence[StoredCase], read: Callable[[StoredCase, str], np.ndarray]
+    path: Path, manifest: MemoryManifest, cases: Sequence[StoredCase], read: Callable[[StoredCase, str], np.ndarray]
 ) -> None:
     """Writes cases into a single file, one array at a time.
 
     Args:
         path: the file, made or replaced.
-        sheet: of the memory.
+        manifest: of the memory.
         cases: in the order of their ids.
         read: an array of a case.
 
@@ -305,15 +305,15 @@ def write_archive(
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
-        "encoder": sheet.encoder,
-        "layout": json.dumps(sheet.layout.as_json()),
+        "encoder": manifest.encoder,
+        "layout": json.dumps(manifest.layout.as_json()),
         "cases": str(len(cases)),
     }
 
     def rows(name: str) -> Iterator[np.ndarray]:
         return (read(case, name) for case in cases)
 
-    pieces = {name: rows(name) for name in sheet.layout}
+    pieces = {name: rows(name) for name in manifest.layout}
     pieces[_FACTS] = (_facts_row(case.facts) for case in cases)
     pieces[_DIGESTS] = (np.frombuffer(case.digests, np.uint8) for case in cases)
     try:
@@ -321,7 +321,7 @@ def write_archive(
     except OSError as error:
         raise CaseMemoryError(f"{path.parent} cannot be made ({error.strerror}).", "Choose another folder.") from error
     with atomic_file(path) as file:
-        write_array_file(file, metadata, _stacked_specs(sheet.layout, len(cases)), pieces)
+        write_array_file(file, metadata, _stacked_specs(manifest.layout, len(cases)), pieces)
 
 
 def _stacked_specs(layout: CaseLayout, count: int) -> dict[str, ArraySpec]:

@@ -190,7 +190,7 @@ class CaseIndex:
         Raises:
             CaseMemoryError: the store is gone.
         """
-        spec = self._store.sheet.layout[name]
+        spec = self._store.manifest.layout[name]
         with self.lock:
             while True:
                 try:
@@ -205,7 +205,7 @@ class CaseIndex:
             UnreadableCaseError: one of them is unknown, or cannot be read and is left out from now on.
             CaseMemoryError: the store is gone.
         """
-        spec = self._store.sheet.layout[name]
+        spec = self._store.manifest.layout[name]
         with self.lock:
             wanted = [self.case(case) for case in ids]
             try:

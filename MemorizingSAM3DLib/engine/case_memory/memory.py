@@ -23,7 +23,7 @@ from ..errors import CaseMemoryError, UnreadableCaseError
 from .case import CaseFacts, CaseLayout, StoredCase, case_id, checked_arrays, digests_of
 from .folder import CaseArchive, CaseFolder, write_archive
 from .index import CaseIndex
-from .store import DEFAULT_BUDGET, CaseStore, MemorySheet, Problem, verify
+from .store import DEFAULT_BUDGET, CaseStore, MemoryManifest, Problem, verify
 
 
 class RememberedCase(NamedTuple):
@@ -53,12 +53,12 @@ class RememberedCases:
     @property
     def layout(self) -> CaseLayout:
         """The arrays of every case."""
-        return self._store.sheet.layout
+        return self._store.manifest.layout
 
     @property
     def encoder(self) -> str:
         """SHA-256 (hexadecimal) of the image encoder that wrote it."""
-        return self._store.sheet.encoder
+        return self._store.manifest.encoder
 
     @property
     def read_only(self) -> bool:
@@ -152,7 +152,7 @@ class RememberedCases:
             UnreadableCaseError: a case is damaged; no file is written.
             OutputError: the file cannot be written; one that was there is unchanged.
         """
-        write_archive(file, self._store.sheet, self._index.cases, self._store.read)
+        write_archive(file, self._store.manifest, self._index.cases, self._store.read)
 
     def require_encoder(self, encoder: str) -> None:
         """Refuses to serve another encoder.
@@ -225,7 +225,7 @@ class CaseMemory(RememberedCases):
             OutputError: the folder cannot be made or written to.
         """
         try:
-            return cls(CaseFolder.create(path, MemorySheet(layout, encoder, budget_bytes)))
+            return cls(CaseFolder.create(path, MemoryManifest(layout, encoder, budget_bytes)))
         except FileExistsError as error:
             problem = f"{path} holds a case memory already."
             raise CaseMemoryError(problem, "Open it, or choose another folder.") from error
@@ -258,7 +258,7 @@ class CaseMemory(RememberedCases):
             OutputError: the folder cannot be made or written to.
         """
         try:
-            memory = cls(CaseFolder.create(path, MemorySheet(layout, encoder)))
+            memory = cls(CaseFolder.create(path, MemoryManifest(layout, encoder)))
         except FileExistsError:
             memory = cls.open(path, encoder)
         memory.require_layout(layout)
@@ -284,13 +284,13 @@ class CaseMemory(RememberedCases):
         Raises:
             CaseMemoryError, OutputError: it cannot be set.
         """
-        return self._store.sheet.budget_bytes
+        return self._store.manifest.budget_bytes
 
     @budget_bytes.setter
     def budget_bytes(self, value: int) -> None:
         folder = self._folder()
         with self._index.lock:
-            folder.write_sheet(MemorySheet(self.layout, self.encoder, value))
+            folder.write_manifest(MemoryManifest(self.layout, self.encoder, value))
             self._make_room(folder, None)
 
     def add(self, arrays: Mapping[str, np.ndarray], facts: CaseFacts) -> Added:
@@ -364,7 +364,7 @@ class CaseMemory(RememberedCases):
         """
         with self._index.lock:
             if isinstance(self._store, CaseFolder):
-                self._store.read_sheet()
+                self._store.read_manifest()
             return self._index.look()
 
     def merge(self, other: CaseMemory, progress: Callable[[], None] = lambda: None) -> Merged:

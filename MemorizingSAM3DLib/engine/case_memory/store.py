@@ -22,13 +22,13 @@ from .case import DTYPES, CaseLayout, StoredCase, array_digest, fault_in
 FORMAT = "MemorizingSAM3D case memory"
 VERSION = 1
 DEFAULT_BUDGET = 2_000_000_000
-MOST_SHEET = 2**14  # bytes
+MOST_MANIFEST = 2**14  # bytes
 _LEAST_BUDGET, _MOST_BUDGET = 1_000, 2**50
 _ENCODER = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class MemorySheet:
+class MemoryManifest:
     """The facts of a whole memory.
 
     Args:
@@ -51,7 +51,7 @@ class MemorySheet:
             raise CaseMemoryError("The budget of a case memory is out of bounds.", "Give one of at least 1000 bytes.")
 
     @classmethod
-    def from_bytes(cls, path: Path, text: bytes) -> MemorySheet:
+    def from_bytes(cls, path: Path, text: bytes) -> MemoryManifest:
         """The sheet in a file.
 
         Raises:
@@ -126,14 +126,14 @@ class CaseStore(ABC):
 
     Args:
         path: folder or file.
-        sheet: the facts of the memory.
+        manifest: the facts of the memory.
     """
 
     read_only = True
 
-    def __init__(self, path: Path, sheet: MemorySheet) -> None:
+    def __init__(self, path: Path, manifest: MemoryManifest) -> None:
         self.path = path
-        self.sheet = sheet
+        self.manifest = manifest
 
     @abstractmethod
     def scan(self, known: Mapping[str, StoredCase]) -> Scan:
@@ -157,7 +157,7 @@ class CaseStore(ABC):
         Raises:
             UnreadableCaseError: damaged, or gone.
         """
-        layout = self.sheet.layout
+        layout = self.manifest.layout
         spec = layout[name]
         path, offset = self.place(case, name)
         array = np.empty(spec.shape, DTYPES[spec.dtype])
@@ -182,7 +182,7 @@ def verify(store: CaseStore) -> list[Problem]:
     problems = list(found.problems)
     for case in found.cases.values():
         try:
-            for name in store.sheet.layout:
+            for name in store.manifest.layout:
                 store.read(case, name)
         except UnreadableCaseError as error:
             if not error.gone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .grids import Box, CropGrid
-from .pasting import paste_logits, paste_signs, refined_logits
+from .pasting import paste_logits, refined_logits, threshold_on_scan
 from .resampling import OUTSIDE_LOGIT, box_of_crop, mask_to_crop, resample_to_crop
 from .volume import Volume
 
@@ -15,7 +15,7 @@ __all__ = [
     "box_of_crop",
     "mask_to_crop",
     "paste_logits",
-    "paste_signs",
+    "threshold_on_scan",
     "refined_logits",
     "resample_to_crop",
 ]

@@ -50,7 +50,7 @@ def paste_logits(
     return _pasted(logits, grid, volume, box, refined)
 
 
-def paste_signs(
+def threshold_on_scan(
     logits: np.ndarray,
     grid: CropGrid,
     volume: Volume,

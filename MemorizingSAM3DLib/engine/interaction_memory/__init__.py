@@ -3,6 +3,6 @@
 Others use of it:
 
 - ``bank``: Interaction, known_alone
-- ``conditioning``: InteractionMemory, InteractionRecall, load_default_interaction_memory, load_interaction_memory,
-  save_interaction_memory
+- ``conditioning``: InteractionConditioner, InteractionMemory, load_default_interaction_memory,
+  load_interaction_memory, save_interaction_memory
 """

@@ -48,11 +48,11 @@ class InteractionMemory:
 
     Attributes:
         attention: the module, on the CPU, in evaluation mode.
-        prompt_encoder, mask_decoder: state dicts that replace the network's own wherever memories are heard, or None.
+        prompt_encoder, mask_decoder: state dicts that replace the network's own wherever memories are used, or None.
         facts: JSON-ready facts about the training.
         from_first_click: they replace them where nothing is remembered yet, too; else a first click is that of the
             model without memory, bit by bit.
-        modalities: kinds of scans in which they are heard (``CT``, ``MR``, ``PT``); empty: in all.
+        modalities: kinds of scans in which they are used (``CT``, ``MR``, ``PT``); empty: in all.
     """
 
     attention: MemoryAttention
@@ -82,7 +82,7 @@ class InteractionMemory:
             )
 
     def decoding_network(self, network: SAM3D) -> SAM3D:
-        """The network that decodes where memories are heard: the same image encoder, what was trained along replaced.
+        """The network that decodes where memories are used: the same image encoder, what was trained along replaced.
 
         The network itself when nothing was.
 
@@ -254,15 +254,15 @@ def _contradicts(path: Path) -> CheckpointError:
 _MOST_OF_OTHER_CROPS = 4
 
 
-class InteractionRecall:
+class InteractionConditioner:
     """An interaction memory on a device, with its bank.
 
     Args:
         network: the plain one. memory: made for its image encoder. runtime: where it computes, and how precisely.
-        size: how many interactions are heard.
+        size: how many interactions are used.
 
     Attributes:
-        network: the one that decodes where memories are heard, and that embeds what is remembered.
+        network: the one that decodes where memories are used, and that embeds what is remembered.
 
     Raises:
         CheckpointError: the memory is for other embeddings than the network's.
@@ -284,7 +284,7 @@ class InteractionRecall:
         return {*self.network.modules(), *self.attention.modules()}
 
     def resize(self, size: int) -> None:
-        """Another number of interactions that are heard.
+        """Another number of interactions that are used.
 
         Raises:
             ValueError: it is not 1 to 256.
@@ -312,7 +312,7 @@ class InteractionRecall:
         return True
 
     def move_to(self, runtime: Runtime, move: Callable[[nn.Module, torch.device], None]) -> None:
-        """Computes there from now on; interactions follow when they are heard next.
+        """Computes there from now on; interactions follow when they are used next.
 
         Args:
             move: moves a module's weights in place.
@@ -322,7 +322,7 @@ class InteractionRecall:
         self.runtime = runtime
         self.resize(self.bank.size)
 
-    def heard(self, features: ImageFeatures, grid: CropGrid, memories: Sequence[Interaction],
+    def attended(self, features: ImageFeatures, grid: CropGrid, memories: Sequence[Interaction],
               graphs: GraphedCalls | None = None) -> tuple[SAM3D, ImageFeatures]:  # fmt: skip
         """The network to decode with, and the features that it gets. Without memories: the plain network's own.
 
@@ -345,16 +345,16 @@ class InteractionRecall:
     def prepare(self, features: ImageFeatures, grid: CropGrid, memories: Sequence[Interaction]) -> None:
         """Conditions a crop's features before the click that will need them: what is remembered is known by then.
 
-        The last ones are kept, for :meth:`heard` of the same crop and memories, which then takes no time.
+        The last ones are kept, for :meth:`attended` of the same crop and memories, which then takes no time.
         """
         if near := self._near(memories, grid):
-            self._prepared = features, near, self.heard(features, grid, memories)[1]
+            self._prepared = features, near, self.attended(features, grid, memories)[1]
 
     @staticmethod
     def _near(memories: Sequence[Interaction], grid: CropGrid) -> tuple[Interaction, ...]:
         others = [one for one in memories if one.grid != grid and grid.contains(one.click.ras)]
-        heard = {one.number for one in others[-_MOST_OF_OTHER_CROPS:]}
-        return tuple(one for one in memories if one.grid == grid or one.number in heard)
+        attended = {one.number for one in others[-_MOST_OF_OTHER_CROPS:]}
+        return tuple(one for one in memories if one.grid == grid or one.number in attended)
 
     def remember(self, features: ImageFeatures, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction]) -> tuple[Interaction, ...]:  # fmt: skip

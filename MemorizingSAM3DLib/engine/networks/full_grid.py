@@ -195,7 +195,7 @@ class FullGridMaskDecoder(nn.Module):
 class PromptedTransformer(TwoWayTransformer):
     """SAM's two-way transformer; after each layer the image's tokens attend to one another.
 
-    In SAM an image token hears of a prompt only from the prompt's own token: what one place learns, its neighbours
+    In SAM an image token uses of a prompt only from the prompt's own token: what one place learns, its neighbours
     do not.
     """
 

@@ -41,8 +41,8 @@ class ImageFeatures(NamedTuple):
     detail: Tensor | None = None
 
 
-class AttentionGuest(Protocol):
-    """Takes part in the attention of encoder blocks: remembered cases that are heard, or whoever notes keys and values.
+class AttentionHook(Protocol):
+    """Takes part in the attention of encoder blocks: remembered cases that are used, or whoever notes keys and values.
 
     Called for each attention block with its number, the tokens that enter it (B, N, width), its queries, keys and
     values (B, heads, N, head_dim), its relative positions (made when asked for; None: there are none) and the output of
@@ -110,13 +110,13 @@ class Attention(nn.Module):
             q, k = turned(q, tables), turned(k, tables)
         return q, k, v
 
-    def forward(self, x: Tensor, guest: AttentionGuest | None = None, block: int = 0) -> Tensor:
-        """(B, g, g, g, width) to the same shape; a guest is told the block's number."""
+    def forward(self, x: Tensor, attention_hook: AttentionHook | None = None, block: int = 0) -> Tensor:
+        """(B, g, g, g, width) to the same shape; a hook is told the block's number."""
         grid = x.shape[1]
         q, k, v = self.project(x.flatten(1, 3))
         out = self._attend(q, k, v, grid)
-        if guest is not None:
-            out = guest(block, x.flatten(1, 3), q, k, v, lambda: self._bias(q, grid), out)
+        if attention_hook is not None:
+            out = attention_hook(block, x.flatten(1, 3), q, k, v, lambda: self._bias(q, grid), out)
         return self.proj(out.transpose(1, 2).flatten(2)).view_as(x)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, grid: int) -> Tensor:
@@ -165,9 +165,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
         self.mlp = MLP(config.width, int(config.width * config.mlp_ratio))
 
-    def forward(self, x: Tensor, guest: AttentionGuest | None = None) -> Tensor:
+    def forward(self, x: Tensor, attention_hook: AttentionHook | None = None) -> Tensor:
         if self.has_attention:
-            x = x + self.attn(self.norm1(x), guest, self.number)
+            x = x + self.attn(self.norm1(x), attention_hook, self.number)
         if self.normed_stream:
             x = self.norm2(x)
             return x + self.mlp(x)
@@ -230,11 +230,11 @@ class ImageEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.encode(x).embedding
 
-    def encode(self, x: Tensor, guest: AttentionGuest | None = None) -> ImageFeatures:
+    def encode(self, x: Tensor, attention_hook: AttentionHook | None = None) -> ImageFeatures:
         """The embedding together with the skip stem's features (none in the published families).
 
         Args:
-            guest: takes part in the attention; None: the plain encoder.
+            attention_hook: takes part in the attention; None: the plain encoder.
         """
         tokens = self.patch_embed(x)
         skips: tuple[Tensor, ...] = ()
@@ -243,7 +243,7 @@ class ImageEncoder(nn.Module):
             tokens = tokens + extra
         tokens = tokens + self.pos_embed
         for block in self.blocks:
-            tokens = block(tokens, guest)
+            tokens = block(tokens, attention_hook)
         image = half_image = None
         if self.config.full_grid:
             image, half_image = x, functional.avg_pool3d(x, 2)

@@ -54,7 +54,7 @@ def attend_to_cases(query: Tensor, memory: LayerMemory) -> Tensor:
 
 
 class MemorizingAttention(nn.Module):
-    """How an attention block hears remembered cases.
+    """How an attention block uses remembered cases.
 
     Args:
         ratio: of the local attention, 0..1: ratio * local + (1 - ratio) * memory.

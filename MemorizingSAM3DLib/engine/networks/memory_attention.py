@@ -31,7 +31,7 @@ from .layers import MLP, DepthwiseConv3d
 from .mask_decoder import ProjectedAttention
 from .sam3d import SAM3D
 
-Kinds = Literal["both", "sparse", "dense"]
+MemoryTypes = Literal["both", "sparse", "dense"]
 DEFAULT_CAPACITY = 60
 MAXIMAL_CAPACITY = 256
 
@@ -51,7 +51,7 @@ class InteractionConfig:
     grid: int
     heads: int = 8
     capacity: int = DEFAULT_CAPACITY
-    kinds: Kinds = "both"
+    kinds: MemoryTypes = "both"
 
     def __post_init__(self) -> None:
         ranges = {"channels": (8, 4096), "grid": (1, 32), "heads": (1, 64), "capacity": (1, MAXIMAL_CAPACITY)}
@@ -61,8 +61,8 @@ class InteractionConfig:
                 raise _not_ours(f"{name} = {value!r}, not {low} to {high}")
         if self.channels % self.heads:
             raise _not_ours(f"{self.channels} channels, which are no multiple of its {self.heads} heads")
-        if self.kinds not in get_args(Kinds):
-            raise _not_ours(f"kinds = {self.kinds!r}, not one of {', '.join(get_args(Kinds))}")
+        if self.kinds not in get_args(MemoryTypes):
+            raise _not_ours(f"kinds = {self.kinds!r}, not one of {', '.join(get_args(MemoryTypes))}")
 
     @property
     def hidden(self) -> int:

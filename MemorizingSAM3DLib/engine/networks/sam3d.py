@@ -9,7 +9,7 @@ from torch.nn import functional
 from .click_maps import ClickCanvas
 from .config import NetworkConfig
 from .full_grid import FullGridMaskDecoder, FullGridPromptEncoder
-from .image_encoder import AttentionGuest, ImageEncoder, ImageFeatures
+from .image_encoder import AttentionHook, ImageEncoder, ImageFeatures
 from .mask_decoder import MaskDecoder, NativeMaskDecoder
 from .prompt_encoder import NativePromptEncoder, PromptEncoder
 
@@ -29,9 +29,9 @@ class PublishedSAM3D(nn.Module):
         """Trained on the newest click and the previous logits only (SAM-Med3D issue 40)."""
         return False
 
-    def encode(self, image: Tensor, guest: AttentionGuest | None = None) -> ImageFeatures:
-        """(1, 1, S, S, S) normalised crop -> features. A guest takes part in the encoder's attention."""
-        return self.image_encoder.encode(image, guest)
+    def encode(self, image: Tensor, attention_hook: AttentionHook | None = None) -> ImageFeatures:
+        """(1, 1, S, S, S) normalised crop -> features. A hook takes part in the encoder's attention."""
+        return self.image_encoder.encode(image, attention_hook)
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
         """Logits (B, 1, 32, 32, 32) after the given clicks; zeros stand for the logits before the first click."""
@@ -63,9 +63,9 @@ class NativeSAM3D(nn.Module):
         """Trained on all clicks so far, and the previous logits; on the newest click alone, where it was chosen so."""
         return self.config.click_history
 
-    def encode(self, image: Tensor, guest: AttentionGuest | None = None) -> ImageFeatures:
-        """(B, 1, S, S, S) normalised crops -> features. A guest takes part in the encoder's attention."""
-        return self.image_encoder.encode(image, guest)
+    def encode(self, image: Tensor, attention_hook: AttentionHook | None = None) -> ImageFeatures:
+        """(B, 1, S, S, S) normalised crops -> features. A hook takes part in the encoder's attention."""
+        return self.image_encoder.encode(image, attention_hook)
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None = None,
                padding: bool | None = None, canvas: ClickCanvas | None = None,

@@ -4,7 +4,7 @@ Others use of it:
 
 - ``cuda_check``: check_cuda
 - ``cuda_graphs``: CudaGraphs, GraphBackend, GraphedCalls
-- ``device``: choose_runtime, cpu_computes_bfloat16, keep_freed_memory, Precision, Runtime
-- ``out_of_memory``: DeviceMemory, MemoryLadder, TorchMemory
+- ``device``: choose_runtime, cpu_computes_bfloat16, Precision, Runtime, tune_allocator
+- ``out_of_memory``: DeviceMemory, OutOfMemoryFallback, TorchMemory
 - ``worker``: CancelledError, CancelToken, Job, Outcome, Worker
 """

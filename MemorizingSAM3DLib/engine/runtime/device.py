@@ -139,7 +139,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 @cache
-def keep_freed_memory() -> bool:
+def tune_allocator() -> bool:
     """Lets the process keep up to :data:`MOST_KEPT_BYTES` of freed memory; once is enough.
 
     Returns:

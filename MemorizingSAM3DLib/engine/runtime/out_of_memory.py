@@ -24,7 +24,7 @@ _DEVICE_WORDS = ("cuda error: out of memory", "cublas_status_alloc_failed", "cud
 
 
 class DeviceMemory(Protocol):
-    """All that the out-of-memory ladder asks of a device; tests put another one in its place."""
+    """All that the out-of-memory fallback asks of a device; tests put another one in its place."""
 
     def shortage(self, error: BaseException) -> Shortage | None:
         """Whose memory ran out: the GPU's, the computer's, or nobody's (the error is another)."""
@@ -83,7 +83,7 @@ class MemoryExhaustedError(EngineError):
 
 
 class Rung(Enum):
-    """A step of the ladder, and what the user is told of it. In the order in which they are taken."""
+    """A step of the fallback, and what the user is told of it. In the order in which they are taken."""
 
     CACHE = "encoded parts of the scan were dropped, so that some clicks take longer"
     BANK = f"only the last {SMALL_BANK} clicks of a segment are remembered"
@@ -113,7 +113,7 @@ class Yielding(Protocol):
         ...
 
 
-class MemoryLadder:
+class OutOfMemoryFallback:
     """Computes again, with less, what failed for want of memory.
 
     What is computed must be free of side effects when it fails: it is done anew, once after each rung. Prompts, history

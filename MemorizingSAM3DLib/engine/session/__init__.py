@@ -6,8 +6,8 @@ Others use of it:
 - ``locality``: accepted_region, hold_clicks
 - ``locate_structure``: Proposal, Proposer
 - ``predictor``: Predictor
-- ``prefetch``: look_ahead, pays
-- ``remember_case``: attention_to, case_layout, open_case_recall, open_or_create_case_recall, remember
+- ``prefetch``: pays, prefetch_crops
+- ``remember_case``: attention_to, case_layout, open_case_retrieval, open_or_create_case_retrieval, remember
 - ``replay``: Replay
 - ``session``: InteractiveSession
 """

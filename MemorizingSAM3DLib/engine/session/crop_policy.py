@@ -17,9 +17,9 @@ _VOXELS_A_CELL = 2
 _FINER_RATIO, _LATER_FINER_RATIO = 2.2, 1.35
 # Then around the click alone, where a crop of the whole object shows it too coarsely: it is thin for its length, or
 # what is left to correct is small. After so many clicks, cells across its thickness, and the crop's edge at least, mm.
-CLOSER_RATIO = 1.35  # how many times too coarse a crop may be before
-CLOSER_LOOKS = ((3, 4.5, 110.0), (8, 6.0, 110.0), (15, 9.0, 60.0), (30, 12.0, 40.0))
-REZOOM_RATIO = 1.6  # a spacing off by less is good enough
+FINER_CROP_RATIO = 1.35  # how many times too coarse a crop may be before
+FINER_CROPS = ((3, 4.5, 110.0), (8, 6.0, 110.0), (15, 9.0, 60.0), (30, 12.0, 40.0))
+NEW_CROP_RATIO = 1.6  # a spacing off by less is good enough
 MARGIN_VOXELS = 8.0
 _WIDE_CUT = 0.06  # of a face: what is cut there is large, not long
 _BORDER_CELLS = 4  # cells of a face that must be filled before the object counts as cut there
@@ -52,13 +52,13 @@ def finer_ratio(size: int, clicks: int) -> float:
     return _LATER_FINER_RATIO if closer and clicks >= LATER_FROM else _FINER_RATIO
 
 
-def closer_spacing(thickness_mm: float, spacing_range: tuple[float, float], size: int, clicks: int) -> float:
+def finer_spacing(thickness_mm: float, spacing_range: tuple[float, float], size: int, clicks: int) -> float:
     """The voxel size, mm, at which what is so thick is as many cells across as it should be by now.
 
     Args:
-        clicks: that were made before, enough for the first of :data:`CLOSER_LOOKS`.
+        clicks: that were made before, enough for the first of :data:`FINER_CROPS`.
     """
-    across, least_mm = [look[1:] for look in CLOSER_LOOKS if look[0] <= clicks][-1]
+    across, least_mm = [crop[1:] for crop in FINER_CROPS if crop[0] <= clicks][-1]
     return float(np.clip(max(thickness_mm / (across * _VOXELS_A_CELL), least_mm / size), *spacing_range))
 
 
@@ -94,11 +94,11 @@ def better_grid(logits: np.ndarray, grid: CropGrid, ras: tuple[float, float, flo
     cut_wide = sum(np.take(part, side, axis).mean() > _WIDE_CUT for axis in range(3) for side in (0, -1))
     spacing = spacing_for(float((high - low).max()) * cell_mm, spacing_range, grid.size)
     if cut_wide >= 3:  # larger than the crop in most directions: step back
-        spacing = float(np.clip(grid.spacing * REZOOM_RATIO, *spacing_range))
+        spacing = float(np.clip(grid.spacing * NEW_CROP_RATIO, *spacing_range))
     elif touching:  # long rather than large: further crops follow it at the resolution it has
         return None
     ratio = spacing / grid.spacing
-    if 1 / REZOOM_RATIO < ratio < REZOOM_RATIO * 0.999:
+    if 1 / NEW_CROP_RATIO < ratio < NEW_CROP_RATIO * 0.999:
         return None
     centre = grid.coarser(logits.shape[0]).index_to_ras((low + high - 1) / 2)
     reach = (grid.size / 2 - 2 * MARGIN_VOXELS) * spacing

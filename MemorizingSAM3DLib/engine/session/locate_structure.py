@@ -8,7 +8,7 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
-from ..case_memory.recall import CaseRecall, Point, same_name
+from ..case_memory.retrieval import CaseRetrieval, Point, same_name
 from ..errors import EngineError
 from ..geometry import CropGrid, Volume
 from .crop_policy import first_grid
@@ -31,7 +31,7 @@ class Proposal(NamedTuple):
 
     Attributes:
         structure: its name in the memory. ras: about the structure's deepest place, RAS mm.
-        probability: as in :class:`.recall.Recollection`.
+        probability: as in :class:`.retrieval.ShapePrior`.
     """
 
     structure: str
@@ -71,57 +71,61 @@ class Proposer:
             EngineError: there is no case memory, or nothing of that name in it. VolumeError: there is no scan.
             CaseMemoryError: the memory's folder is gone.
         """
-        recall = self.predictor.case_recall
-        if recall is None:
+        retrieval = self.predictor.case_retrieval
+        if retrieval is None:
             raise EngineError("No case memory is in use.", "Choose one, and turn its use on.")
         volume, modality = self.predictor.volume, self.predictor.modality
-        known = recall.deepest_places(structure, modality)
+        known = retrieval.deepest_places(structure, modality)
         if not len(known):
             raise EngineError(
                 f"No remembered case is called '{structure}', or none is of this kind of scan.",
                 "Remember a finished segment of that name first.",
             )
-        if self._of is None or self._of[0]() is not volume or self._of[1]() is not recall.calibration:
-            self._of, self._described = (ref(volume), ref(recall.calibration)), {}
+        if self._of is None or self._of[0]() is not volume or self._of[1]() is not retrieval.calibration:
+            self._of, self._described = (ref(volume), ref(retrieval.calibration)), {}
         edge = self._grid((0.0, 0.0, 0.0)).extent_mm
         places = lattice(volume, edge / _PLACES_A_CROP)
         best: list[tuple[float, np.ndarray]] = []
         for number, place in enumerate(places):
-            best.append((self._likeness(place, known, recall), place))
+            best.append((self._likeness(place, known, retrieval), place))
             progress(_ON_LATTICE * (number + 1) / len(places))
         for number in range(_ROUNDS):
             step = edge / _PLACES_A_CROP / 2 / _FINER**number
             best = _best(best)
-            best += [one for likeness, place in best for one in self._around(likeness, place, step, known, recall)]
+            best += [one for likeness, place in best for one in self._around(likeness, place, step, known, retrieval)]
             progress(_ON_LATTICE + (1 - _ON_LATTICE) * (number + 1) / _ROUNDS)
         r, a, s = _best(best)[0][1].tolist()
-        found = recall.recollect(self.predictor.surroundings(self._grid((r, a, s))), (r, a, s), modality)
+        found = retrieval.retrieve_shape_prior(
+            self.predictor.multi_scale_features(self._grid((r, a, s))), (r, a, s), modality
+        )
         if found is None or same_name(found.structure) != same_name(structure):
             return None
         return Proposal(found.structure, (r, a, s), found.probability)
 
     def _around(self, likeness: float, place: np.ndarray, step: float, known: np.ndarray,
-                recall: CaseRecall) -> list[tuple[float, np.ndarray]]:  # fmt: skip
+                retrieval: CaseRetrieval) -> list[tuple[float, np.ndarray]]:  # fmt: skip
         """Likeness and place of those so many mm to each side, and of where the sides that are more alike lead."""
         found, together = [], place.copy()
         for offset in step * np.vstack([np.eye(3), -np.eye(3)]):
             if self.predictor.volume.contains(place + offset):
-                found.append((self._likeness(place + offset, known, recall), place + offset))
+                found.append((self._likeness(place + offset, known, retrieval), place + offset))
                 if found[-1][0] > likeness:
                     together += offset
         if self.predictor.volume.contains(together):
-            found.append((self._likeness(together, known, recall), together))
+            found.append((self._likeness(together, known, retrieval), together))
         return found
 
-    def _likeness(self, place: np.ndarray, known: np.ndarray, recall: CaseRecall) -> float:
+    def _likeness(self, place: np.ndarray, known: np.ndarray, retrieval: CaseRetrieval) -> float:
         """Mean cosine of the cases that are most like the crop around a place, as many as a click listens to."""
         r, a, s = np.round(place, 2).tolist()
         grid = self._grid((r, a, s))
         if grid not in self._described:
             # Not through the crops that are kept for clicks: there are too many, and none is looked at twice.
-            self._described[grid] = recall.calibration.describe(self.predictor.surroundings(grid, keep=False))
+            self._described[grid] = retrieval.calibration.describe(
+                self.predictor.multi_scale_features(grid, keep=False)
+            )
         cosines = np.sort(known @ self._described[grid])[::-1]
-        return float(cosines[: recall.neighbours].mean())
+        return float(cosines[: retrieval.neighbours].mean())
 
     def _grid(self, ras: Point) -> CropGrid:
         return first_grid(self.predictor.volume, ras, self.predictor.spacing_range, self.predictor.crop_size)

@@ -14,28 +14,28 @@ import torch
 from torch import Tensor
 
 from ..case_memory.attention import CaseAttention
-from ..case_memory.descriptor import both_looks, closer_grid
-from ..case_memory.recall import CaseRecall, Recollection
+from ..case_memory.descriptor import finer_grid, multi_scale_descriptor
+from ..case_memory.retrieval import CaseRetrieval, ShapePrior
 from ..errors import VolumeError
 from ..geometry import CropGrid, Volume, resample_to_crop
 from ..interaction_memory.bank import Interaction
-from ..interaction_memory.conditioning import InteractionMemory, InteractionRecall
+from ..interaction_memory.conditioning import InteractionConditioner, InteractionMemory
 from ..networks.click_maps import ClickCanvas
 from ..networks.config import spacing_range_of
-from ..networks.image_encoder import AttentionGuest, ImageFeatures
+from ..networks.image_encoder import AttentionHook, ImageFeatures
 from ..networks.memory_attention import DEFAULT_CAPACITY
 from ..networks.normalisation import normalise
 from ..networks.prompt_maps import PADDING
 from ..networks.sam3d import SAM3D, NativeSAM3D
-from ..prompts import Click, Listening, Prompt
+from ..prompts import Click, MemorySettings, Prompt
 from ..runtime.cuda_graphs import CudaGraphs, GraphBackend, GraphedCalls
-from ..runtime.device import Runtime, choose_runtime, keep_freed_memory
-from ..runtime.out_of_memory import DeviceMemory, MemoryLadder, TorchMemory
+from ..runtime.device import Runtime, choose_runtime, tune_allocator
+from ..runtime.out_of_memory import DeviceMemory, OutOfMemoryFallback, TorchMemory
 from ..runtime.worker import CancelToken
 from .crop_prompts import prompts_in
 
 
-def uploaded(array: np.ndarray, device: torch.device) -> Tensor:
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     """An array on a device. On the CPU it shares the array's memory; to a GPU it is copied without waiting.
 
     Pinned memory is what a GPU copies from by itself. PyTorch keeps and lends it again, and not before the copy is
@@ -55,16 +55,16 @@ class Predictor:
         runtime: device and precision; chosen automatically by default.
         embeddings: how many encoded crops are kept (least recently used goes first); 0 keeps none.
         interaction_memory: what lets past clicks and their masks condition the embedding; None: nothing does.
-        bank_size: how many past interactions are heard, 1 to 256.
+        bank_size: how many past interactions are used, 1 to 256.
         device_memory: what is done about the device's memory; PyTorch's own ways by default.
         graphs: what records the network's calls; on a GPU CUDA graphs by default, elsewhere nothing.
 
     Attributes:
-        runtime: where it computes; the CPU from the moment on when a GPU's memory was too small (see ``ladder``).
-        ladder: what is given up when memory runs out, so that a session goes on, and what was given up so far.
+        runtime: where it computes; the CPU from the moment on when a GPU's memory was too small (see ``fallback``).
+        fallback: what is given up when memory runs out, so that a session goes on, and what was given up so far.
         graphs: replays the network's calls; None: they are made one by one, as they also may be set to.
         encodes: how many crops have been encoded so far.
-        case_recall: what remembered cases say about a first click; None: nothing is asked.
+        case_retrieval: what remembered cases say about a first click; None: nothing is asked.
         case_attention: remembered cases to which the encoder's blocks attend; None: they do not.
 
     Raises:
@@ -77,10 +77,10 @@ class Predictor:
                  device_memory: DeviceMemory | None = None, graphs: GraphBackend | None = None) -> None:  # fmt: skip
         self.runtime = runtime or choose_runtime()
         if self.runtime.device.type == "cpu":
-            keep_freed_memory()
+            tune_allocator()
         self._device_memory = device_memory or TorchMemory()
-        self.ladder = MemoryLadder(self, self._device_memory)
-        self._most_heard: int | None = None
+        self.fallback = OutOfMemoryFallback(self, self._device_memory)
+        self._most_used: int | None = None
         if graphs is None and self.runtime.device.type == "cuda":
             graphs = CudaGraphs(self.runtime.device)
         self.graphs = None if graphs is None else GraphedCalls(graphs, self._device_memory)
@@ -98,9 +98,9 @@ class Predictor:
         self._canvas = ClickCanvas()
         self._interactions = None
         if interaction_memory is not None:
-            self._interactions = InteractionRecall(self.network, interaction_memory, self.runtime, bank_size)
+            self._interactions = InteractionConditioner(self.network, interaction_memory, self.runtime, bank_size)
         self._remembering = self._interactions is not None
-        self.case_recall: CaseRecall | None = None
+        self.case_retrieval: CaseRetrieval | None = None
         self.case_attention: CaseAttention | None = None
 
     @contextmanager
@@ -120,11 +120,11 @@ class Predictor:
                 hook.remove()
 
     @property
-    def settings(self) -> Listening:
+    def settings(self) -> MemorySettings:
         """All that can be set and changes masks: the same prompts give the same mask under equal settings."""
         interactions = self._interactions.bank.size if self._interactions is not None and self._remembering else None
-        asked, attended = (None if one is None else one.settings for one in (self.case_recall, self.case_attention))
-        return Listening(interactions, asked, attended)
+        asked, attended = (None if one is None else one.settings for one in (self.case_retrieval, self.case_attention))
+        return MemorySettings(interactions, asked, attended)
 
     @property
     def has_interaction_memory(self) -> bool:
@@ -133,17 +133,17 @@ class Predictor:
 
     @property
     def memory_modalities(self) -> tuple[str, ...]:
-        """Kinds of scans that the interaction memory is heard in; empty: all, or there is none."""
+        """MemoryTypes of scans that the interaction memory is used in; empty: all, or there is none."""
         return () if self._interactions is None else self._interactions.memory.modalities
 
     @property
-    def _hears_interactions(self) -> bool:
+    def _uses_interactions(self) -> bool:
         known = self.memory_modalities
         return self._remembering and (not known or self._modality in known)
 
     @contextmanager
-    def listening(self, settings: Listening) -> Iterator[None]:
-        """Within it, past interactions are heard as they were under these settings."""
+    def memory_settings(self, settings: MemorySettings) -> Iterator[None]:
+        """Within it, past interactions are used as they were under these settings."""
         if self._interactions is None:
             yield
             return
@@ -155,7 +155,7 @@ class Predictor:
             self.set_interaction_memory(was_on, size)
 
     def set_interaction_memory(self, on: bool, bank_size: int | None = None) -> None:
-        """Turns the interaction memory on or off, or changes how many interactions are heard. Nothing is dropped.
+        """Turns the interaction memory on or off, or changes how many interactions are used. Nothing is dropped.
 
         Args:
             on: without an interaction memory it stays off. bank_size: 1 to 256; None leaves it.
@@ -163,8 +163,8 @@ class Predictor:
         Raises:
             ValueError: another size.
         """
-        if bank_size is not None and self._most_heard is not None:
-            bank_size = min(bank_size, self._most_heard)
+        if bank_size is not None and self._most_used is not None:
+            bank_size = min(bank_size, self._most_used)
         if self._interactions is not None and bank_size is not None and bank_size != self._interactions.bank.size:
             self._interactions.resize(bank_size)
             self._forget_bank_graphs()
@@ -271,7 +271,7 @@ class Predictor:
         """Hears at most so many past interactions from now on, whatever is set; False when it heard no more before."""
         if self._interactions is None or self._interactions.bank.size <= size:
             return False
-        self._most_heard = size
+        self._most_used = size
         self._interactions.resize(size)
         self._forget_bank_graphs()
         return True
@@ -286,7 +286,7 @@ class Predictor:
         self._canvas.clear()
         self.graphs = None
         if runtime.device.type == "cpu":
-            keep_freed_memory()
+            tune_allocator()
         self._device_memory.move_to(self.network, runtime.device)
         if self._interactions is not None:
             self._interactions.move_to(runtime, self._device_memory.move_to)
@@ -303,17 +303,17 @@ class Predictor:
         Raises:
             MemoryExhaustedError: there is too little memory, as in all that computes.
         """
-        return self.ladder.run(lambda: self._features(grid, plain))
+        return self.fallback.run(lambda: self._features(grid, plain))
 
     def _features(self, grid: CropGrid, plain: bool = False) -> ImageFeatures:
-        guest = None if plain else self.case_attention
-        if guest is not None:
-            guest.refresh()
-        key = self._key(grid, guest)
+        attention_hook = None if plain else self.case_attention
+        if attention_hook is not None:
+            attention_hook.refresh()
+        key = self._key(grid, attention_hook)
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        features = self._encode(grid, guest)
+        features = self._encode(grid, attention_hook)
         if self.embeddings > 0:
             self._cache[key] = features
             while len(self._cache) > self.embeddings:
@@ -327,31 +327,31 @@ class Predictor:
             Whether it did: not without memories, nor where graphs are replayed, which takes no time.
         """
         interactions, key = self._interactions, self._key(grid, self.case_attention)
-        if interactions is None or not (self._hears_interactions and memories) or self.graphs is not None:
+        if interactions is None or not (self._uses_interactions and memories) or self.graphs is not None:
             return False
         if key not in self._cache:
             return False
         features = self._cache[key]
         with torch.inference_mode(), self.runtime.autocast():
-            self.ladder.run(lambda: interactions.prepare(features, grid, memories))
+            self.fallback.run(lambda: interactions.prepare(features, grid, memories))
         return True
 
     @staticmethod
-    def _key(grid: CropGrid, guest: CaseAttention | None) -> Hashable:
-        return grid, None if guest is None else guest.settings
+    def _key(grid: CropGrid, attention_hook: CaseAttention | None) -> Hashable:
+        return grid, None if attention_hook is None else attention_hook.settings
 
-    def encode(self, grid: CropGrid, guest: AttentionGuest | None = None) -> ImageFeatures:
-        """The crop, encoded anew and not kept; a guest takes part in the encoder's attention."""
-        return self.ladder.run(lambda: self._encode(grid, guest))
+    def encode(self, grid: CropGrid, attention_hook: AttentionHook | None = None) -> ImageFeatures:
+        """The crop, encoded anew and not kept; a hook takes part in the encoder's attention."""
+        return self.fallback.run(lambda: self._encode(grid, attention_hook))
 
-    def _encode(self, grid: CropGrid, guest: AttentionGuest | None) -> ImageFeatures:
+    def _encode(self, grid: CropGrid, attention_hook: AttentionHook | None) -> ImageFeatures:
         self._check()
         crop, inside = resample_to_crop(self.volume, grid)
         image = normalise(crop, inside, self._modality, self.network.config.family)
         with torch.inference_mode(), self.runtime.autocast():
-            crops = uploaded(image, self.runtime.device)[None, None]
-            if guest is not None:
-                features = self.network.encode(crops, guest)
+            crops = to_device(image, self.runtime.device)[None, None]
+            if attention_hook is not None:
+                features = self.network.encode(crops, attention_hook)
             elif self.graphs is not None:
                 features = self.graphs.encode(self.network, crops)
             else:
@@ -359,16 +359,16 @@ class Predictor:
         self.encodes += 1
         return features
 
-    def surroundings(self, grid: CropGrid, keep: bool = True) -> ImageFeatures:
+    def multi_scale_features(self, grid: CropGrid, keep: bool = True) -> ImageFeatures:
         """What a case memory knows the place by that a crop is centred on, without attention to remembered cases.
 
         Args:
             grid: of a first look. keep: whether its encoded crops are kept.
         """
-        looks = grid, closer_grid(grid, self.spacing_range)
+        looks = grid, finer_grid(grid, self.spacing_range)
         if not keep:
-            return both_looks(*(self.encode(one) for one in looks))
-        return self.ladder.run(lambda: both_looks(*(self._features(one, plain=True) for one in looks)))
+            return multi_scale_descriptor(*(self.encode(one) for one in looks))
+        return self.fallback.run(lambda: multi_scale_descriptor(*(self._features(one, plain=True) for one in looks)))
 
     @property
     def knows_regions(self) -> bool:
@@ -385,10 +385,10 @@ class Predictor:
         Args:
             clicks: in the order they were made; at least one of them in the crop.
             previous: (m, m, m) logits so far, or None.
-            memories: past interactions, the newest last; not heard while the interaction memory is off. Without them
+            memories: past interactions, the newest last; not used while the interaction memory is off. Without them
                 the logits are those of the plain network.
         """
-        return self.ladder.run(lambda: self._logits(grid, clicks, previous, memories))
+        return self.fallback.run(lambda: self._logits(grid, clicks, previous, memories))
 
     def _logits(self, grid: CropGrid, clicks: Sequence[Prompt], previous: np.ndarray | None,
                 memories: Sequence[Interaction]) -> np.ndarray:  # fmt: skip
@@ -404,11 +404,11 @@ class Predictor:
         self._check()
         with torch.inference_mode(), self.runtime.autocast():
             network: SAM3D = self.network
-            if self._interactions is not None and self._hears_interactions:
-                network, features = self._interactions.heard(features, grid, memories, self.graphs)
-            past = None if previous is None else uploaded(previous, device)[None, None]
+            if self._interactions is not None and self._uses_interactions:
+                network, features = self._interactions.attended(features, grid, memories, self.graphs)
+            past = None if previous is None else to_device(previous, device)[None, None]
             places, kinds = torch.from_numpy(coords)[None], torch.from_numpy(labels)[None]
-            drawn = None if regions is None else uploaded(regions, device)[None]
+            drawn = None if regions is None else to_device(regions, device)[None]
             if self.graphs is not None and drawn is None:
                 logits = self.graphs.decode(network, features, places, kinds, past)
             else:
@@ -422,23 +422,23 @@ class Predictor:
         canvas = self._canvas if self.runtime.device.type == "cpu" else None
         return network.decode(features, places, kinds, past, canvas=canvas, regions=regions)
 
-    def recollect(self, grid: CropGrid, click: Click) -> Recollection | None:
+    def retrieve_shape_prior(self, grid: CropGrid, click: Click) -> ShapePrior | None:
         """What remembered cases say about a click that a crop is centred on; None when they know nothing like it."""
-        if self.case_recall is None:
+        if self.case_retrieval is None:
             return None
-        recall = self.case_recall
+        retrieval = self.case_retrieval
         # It was calibrated, and its cases were described, without attention to other cases.
-        return recall.recollect(self.surroundings(grid), click.ras, self._modality)
+        return retrieval.retrieve_shape_prior(self.multi_scale_features(grid), click.ras, self._modality)
 
-    def remember(self, grid: CropGrid, click: Click, logits: np.ndarray,
+    def append_interaction(self, grid: CropGrid, click: Click, logits: np.ndarray,
                  memories: Sequence[Interaction] = ()) -> tuple[Interaction, ...]:  # fmt: skip
-        """The memories after one more click: those so far and its own, the last N; those so far while none is heard.
+        """The memories after one more click: those so far and its own, the last N; those so far while none is used.
 
         Args:
             grid: the crop. click: in it. logits: (m, m, m) on ``grid.coarser(m)`` that it led to. memories: so far.
         """
         interactions = self._interactions
-        if interactions is None or not self._hears_interactions:
+        if interactions is None or not self._uses_interactions:
             return tuple(memories)
 
         def embed() -> tuple[Interaction, ...]:
@@ -447,4 +447,4 @@ class Predictor:
             with torch.inference_mode(), self.runtime.autocast():
                 return interactions.remember(features, grid, click, logits, memories)
 
-        return self.ladder.run(embed)
+        return self.fallback.run(embed)

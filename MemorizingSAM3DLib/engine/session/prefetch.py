@@ -46,7 +46,7 @@ def likely_grids(predictor: Predictor, state: MaskState) -> list[CropGrid]:
     return list(dict.fromkeys(found))
 
 
-def look_ahead(predictor: Predictor, state: MaskState, token: CancelToken, encode: bool = True) -> int:
+def prefetch_crops(predictor: Predictor, state: MaskState, token: CancelToken, encode: bool = True) -> int:
     """Encodes likely crops as far as the predictor has room for more: none that is kept goes for one that may be used.
 
     Then the likeliest that is encoded is conditioned on the past interactions. Nothing once memory ran out.
@@ -64,9 +64,9 @@ def look_ahead(predictor: Predictor, state: MaskState, token: CancelToken, encod
     with predictor.interruptible(token):
         grids = likely_grids(predictor, state)
         for grid in grids if encode else ():
-            if not predictor.has_room or predictor.ladder.taken:
+            if not predictor.has_room or predictor.fallback.taken:
                 break
             predictor.features(grid)
-        if not predictor.ladder.taken:
+        if not predictor.fallback.taken:
             any(predictor.condition_ahead(grid, state.interactions) for grid in grids)
     return predictor.encodes - before

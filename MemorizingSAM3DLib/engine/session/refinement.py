@@ -14,22 +14,22 @@ from itertools import compress
 import numpy as np
 from scipy import ndimage
 
-from ..case_memory.recall import Recollection
+from ..case_memory.retrieval import ShapePrior
 from ..case_memory.shape_prior import StructureShape
 from ..errors import PromptError
-from ..geometry import Box, CropGrid, Volume, mask_to_crop, paste_signs
+from ..geometry import Box, CropGrid, Volume, mask_to_crop, threshold_on_scan
 from ..geometry.packed_mask import PackedMask
 from ..interaction_memory.bank import Interaction
 from ..prompts import Click, Prompt, Prompts, Scribble
 from .crop_policy import (
-    CLOSER_LOOKS,
-    CLOSER_RATIO,
+    FINER_CROP_RATIO,
+    FINER_CROPS,
     LATER_FROM,
     MARGIN_VOXELS,
     better_grid,
-    closer_spacing,
     cut_faces,
     finer_ratio,
+    finer_spacing,
     first_grid,
     grid_around,
     spacing_for,
@@ -81,34 +81,34 @@ class ClickedVoxels:
         return row
 
 
-Recollect = Callable[[CropGrid, Click], Recollection | None]
+RetrieveShapePrior = Callable[[CropGrid, Click], ShapePrior | None]
 
 
-class KeptRecollections:
+class KeptShapePriors:
     """Asks a memory about the newest click of any prompts once, and gives the same answer ever after.
 
     A shape that several answers have in common is kept once: an answer takes some hundred bytes.
     """
 
     def __init__(self) -> None:
-        self._answers: dict[Prompts, Recollection | None] = {}
+        self._answers: dict[Prompts, ShapePrior | None] = {}
         self._shapes: dict[str, StructureShape] = {}
 
-    def of(self, prompts: Prompts, ask: Recollect, grid: CropGrid, click: Click) -> Recollection | None:
+    def of(self, prompts: Prompts, ask: RetrieveShapePrior, grid: CropGrid, click: Click) -> ShapePrior | None:
         """What the memory said of the newest click.
 
         Args:
             prompts: up to that click. A memory that this click was made without is not asked.
             ask: asks the memory as it is now.
         """
-        if prompts.listening[-1].cases is None:
+        if prompts.memory_settings[-1].cases is None:
             return None
         if prompts not in self._answers:
             answer = ask(grid, click)
             self._answers[prompts] = None if answer is None else self._without_the_memory(answer)
         return self._answers[prompts]
 
-    def _without_the_memory(self, answer: Recollection) -> Recollection:
+    def _without_the_memory(self, answer: ShapePrior) -> ShapePrior:
         """The answer with shapes of its own: a memory's are parts of arrays that hold all of its cases."""
         shapes = []
         for case, (shape, centre, weight) in zip(answer.ids, answer.shapes, strict=True):
@@ -119,7 +119,7 @@ class KeptRecollections:
 
 
 MOST_FURTHER_CROPS = 6
-_LOOKS = 3
+_MOST_CROPS = 3
 _KNOWN_LOGIT = 6.0  # of a mask whose logits are not known: what the network saw in training
 _COARSER_RATIO = 1.25
 _THICKNESS_VOXELS = 48  # along an edge of the mask's box: more say nothing more of how thick it is
@@ -135,7 +135,7 @@ class MaskState:
         logits: (m, m, m) on that crop, equal in sign to the mask there; None when another crop changed the mask.
         seen: all crops that decided a part of the mask, oldest first.
         interactions: what is remembered of the last clicks, oldest first; nothing without an interaction memory.
-        recollection: what remembered cases said of the structure; None when they had no part in the mask.
+        shape_prior: what remembered cases said of the structure; None when they had no part in the mask.
     """
 
     mask: PackedMask = PackedMask()
@@ -144,7 +144,7 @@ class MaskState:
     logits: np.ndarray | None = None
     seen: tuple[CropGrid, ...] = ()
     interactions: tuple[Interaction, ...] = ()
-    recollection: Recollection | None = None
+    shape_prior: ShapePrior | None = None
 
 
 class ClickRefiner:
@@ -159,11 +159,13 @@ class ClickRefiner:
         """The scan at hand."""
         return self.predictor.volume
 
-    def refine(self, state: MaskState, click: Prompt, recollect: Recollect | None = None) -> MaskState:
+    def refine(
+        self, state: MaskState, click: Prompt, retrieve_shape_prior: RetrieveShapePrior | None = None
+    ) -> MaskState:
         """The state after one more prompt.
 
         Args:
-            recollect: what is asked about a first point; None: the predictor's case memory.
+            retrieve_shape_prior: what is asked about a first point; None: the predictor's case memory.
 
         Raises:
             ClickError: a point lies outside the scan. PromptError: another prompt does, or the model does not know it.
@@ -173,10 +175,12 @@ class ClickRefiner:
         if state.mask.is_empty and not click.positive:
             return replace(state, clicks=clicks)  # nothing to remove: the click counts from the next one on
         if state.mask.is_empty:
-            grid, new, recollection = self._first_look(clicks, recollect or self.predictor.recollect)
+            grid, new, shape_prior = self._first_crop(
+                clicks, retrieve_shape_prior or self.predictor.retrieve_shape_prior
+            )
             old, region = None, np.ones_like(new, dtype=bool)
         else:
-            grid, recollection = self._grid_for(state, click), state.recollection
+            grid, shape_prior = self._grid_for(state, click), state.shape_prior
             old = state.logits if grid == state.grid and state.logits is not None else self._logits_of(state.mask, grid)
             new = self.predictor.logits(grid, clicks, old, state.interactions)
             ends = grid.coarser(len(new)).ras_to_index(np.array([click.ras, *click.corners]))
@@ -199,8 +203,8 @@ class ClickRefiner:
         seen = () if old is None else tuple(other for other in state.seen if other != grid)
         interactions = () if old is None else state.interactions
         if isinstance(click, Click):
-            interactions = self.predictor.remember(grid, click, merged, interactions)
-        after = MaskState(mask, clicks, grid, merged, (*seen, grid), interactions, recollection)
+            interactions = self.predictor.append_interaction(grid, click, merged, interactions)
+        after = MaskState(mask, clicks, grid, merged, (*seen, grid), interactions, shape_prior)
         if click.positive:
             after = self._continued(after)
         return replace(after, mask=self._with_labels(after.mask, voxels, positive))
@@ -229,19 +233,20 @@ class ClickRefiner:
             if isinstance(prompt, Click) or self.volume.contains(point)
         ]
 
-    def _first_look(self, clicks: tuple[Prompt, ...],
-                    recollect: Recollect) -> tuple[CropGrid, np.ndarray, Recollection | None]:  # fmt: skip
+    def _first_crop(
+        self, clicks: tuple[Prompt, ...], retrieve_shape_prior: RetrieveShapePrior
+    ) -> tuple[CropGrid, np.ndarray, ShapePrior | None]:
         click = clicks[-1]
         predictor = self.predictor
         if not isinstance(click, Click):  # what was drawn says how large the structure is
             grid = grid_around(np.array(click.corners), predictor.spacing_range, predictor.crop_size, LATER_FROM)
             return grid, predictor.logits(grid, clicks, predictor.logits(grid, clicks, None)), None
         grid = first_grid(self.volume, click.ras, predictor.spacing_range, predictor.crop_size)
-        recollection = recollect(grid, click)
-        if recollection is not None:
-            return (*self._look_with(recollection, clicks), recollection)
+        shape_prior = retrieve_shape_prior(grid, click)
+        if shape_prior is not None:
+            return (*self._look_with(shape_prior, clicks), shape_prior)
         logits = predictor.logits(grid, clicks, None)
-        for _ in range(_LOOKS - 1):
+        for _ in range(_MOST_CROPS - 1):
             better = better_grid(logits, grid, click.ras, predictor.spacing_range)
             if better is None:
                 break
@@ -251,24 +256,24 @@ class ClickRefiner:
             logits = predictor.logits(grid, clicks, logits)
         return grid, logits, None
 
-    def _look_with(self, recollection: Recollection, clicks: tuple[Prompt, ...]) -> tuple[CropGrid, np.ndarray]:
+    def _look_with(self, shape_prior: ShapePrior, clicks: tuple[Prompt, ...]) -> tuple[CropGrid, np.ndarray]:
         """A look that starts from what remembered cases say, in the crop that suits what they say."""
         predictor = self.predictor
-        known = np.vstack([recollection.extent(), clicks[-1].ras])
+        known = np.vstack([shape_prior.extent(), clicks[-1].ras])
         # How large the structure is need not be found out first: as close as after some clicks.
         grid = grid_around(known, predictor.spacing_range, predictor.crop_size, LATER_FROM)
-        return grid, predictor.logits(grid, clicks, recollection.logits(grid.coarser(predictor.output_size)))
+        return grid, predictor.logits(grid, clicks, shape_prior.logits(grid.coarser(predictor.output_size)))
 
     def _grid_for(self, state: MaskState, click: Prompt) -> CropGrid:
         grid, clicked = self._grid_of_object(state, click), len(state.clicks)
-        if clicked < CLOSER_LOOKS[0][0]:
+        if clicked < FINER_CROPS[0][0]:
             return grid
         thick = self._thickness(state.mask)
-        spacing = closer_spacing(thick, self.predictor.spacing_range, grid.size, clicked)
-        if spacing * CLOSER_RATIO > grid.spacing:
+        spacing = finer_spacing(thick, self.predictor.spacing_range, grid.size, clicked)
+        if spacing * FINER_CROP_RATIO > grid.spacing:
             return grid
         for other in reversed(state.seen):
-            if other.spacing <= spacing * CLOSER_RATIO and self._suits(other, click):
+            if other.spacing <= spacing * FINER_CROP_RATIO and self._suits(other, click):
                 return other
         return CropGrid(click.ras, spacing, grid.size)
 
@@ -324,7 +329,7 @@ class ClickRefiner:
     def _continued(self, state: MaskState) -> MaskState:
         """The mask followed beyond the faces at which crops cut it; only voxels that no crop has decided are added.
 
-        Past interactions are not heard there: they were made in other crops, and the mask itself says what to continue.
+        Past interactions are not used there: they were made in other crops, and the mask itself says what to continue.
         """
         assert state.grid is not None and state.logits is not None
         mask, seen = state.mask, state.seen
@@ -339,10 +344,10 @@ class ClickRefiner:
                 continue
             old = self._logits_of(mask, grid)
             if not (ndimage.binary_dilation((old > 0) & decided) & ~decided).any():
-                continue  # a closer look cut what was seen as a whole, or what reached the border is too thin from here
+                continue  # a finer crop cut what was seen as a whole, or what reached the border is too thin from here
             clicks = list(compress(state.clicks, grid.contains_each([click.ras for click in state.clicks])))
-            heard = clicks if self.predictor.network.uses_click_history else clicks[-1:]
-            if not any(click.positive for click in heard):
+            attended = clicks if self.predictor.network.uses_click_history else clicks[-1:]
+            if not any(click.positive for click in attended):
                 clicks.append(self._deepest(old, grid))
             new = np.where(decided, old, self.predictor.logits(grid, clicks, old))
             connected = _connected(new > 0, (old > 0) & decided)
@@ -396,10 +401,10 @@ class ClickRefiner:
         if box.is_empty:
             return mask
         device = self.predictor.runtime.device
-        done, wanted = paste_signs(logits, grid, self.volume, box, refined=True, device=device)
+        done, wanted = threshold_on_scan(logits, grid, self.volume, box, refined=True, device=device)
         if done.is_empty:
             return mask
-        _, inside = paste_signs(np.where(region, 1.0, -1.0), grid, self.volume, done, device=device)
+        _, inside = threshold_on_scan(np.where(region, 1.0, -1.0), grid, self.volume, done, device=device)
         both = mask.box.union(done)
         result = mask.within(both)
         part = Box.between(np.subtract(done.low, both.low), np.subtract(done.high, both.low)).slices

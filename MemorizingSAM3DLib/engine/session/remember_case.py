@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..case_memory.attention import DEFAULT_HEARD, CaseAttention, KeyRecorder, empty_tokens
+from ..case_memory.attention import DEFAULT_ATTENDED, CaseAttention, KeyRecorder, empty_tokens
 from ..case_memory.case import MODALITIES, CaseFacts, CaseLayout
 from ..case_memory.descriptor import DESCRIPTOR_SIZE, Calibration, calibration_for, descriptor_size
 from ..case_memory.memory import Added, CaseMemory
-from ..case_memory.recall import DEFAULT_NEIGHBOURS, CaseRecall
+from ..case_memory.retrieval import DEFAULT_NEIGHBOURS, CaseRetrieval
 from ..case_memory.shape_prior import ANCHORS, SHAPE_SIZE, StructureShape
 from ..errors import CaseMemoryError, EngineError, VolumeError
 from ..geometry import CropGrid
@@ -71,14 +71,14 @@ def remember(predictor: Predictor, mask: np.ndarray, structure: str = "", source
         EngineError: there is no case memory. VolumeError: the mask cannot be remembered. CaseMemoryError, OutputError:
             the memory cannot be written; nothing has changed then.
     """
-    if predictor.case_recall is None:
+    if predictor.case_retrieval is None:
         raise EngineError("No case memory is in use.", "Choose or make one first.")
     modality = "PET" if predictor.modality == "PT" else predictor.modality
     modality = modality if modality in MODALITIES else ""
     facts = CaseFacts(structure.strip(), modality or "", source=source)
-    memory = predictor.case_recall.memory
+    memory = predictor.case_retrieval.memory
     layers = tuple(int(layer) for layer in memory.layout.layers)
-    return memory.add(case_of(predictor, mask, predictor.case_recall.calibration, layers), facts)
+    return memory.add(case_of(predictor, mask, predictor.case_retrieval.calibration, layers), facts)
 
 
 def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration,
@@ -106,7 +106,7 @@ def case_of(predictor: Predictor, mask: np.ndarray, calibration: Calibration,
         recorder = KeyRecorder(tuple(layers))
         predictor.encode(grids[0], recorder)
         attended = {**recorder.arrays, "features": recorder.described(empty_tokens(predictor.network, min(layers)))}
-    described = np.stack([calibration.describe(predictor.surroundings(grid)) for grid in grids])
+    described = np.stack([calibration.describe(predictor.multi_scale_features(grid)) for grid in grids])
     nothing = ~described.any(axis=1)  # a crop that is empty to the encoder: no direction, no likeness
     described[nothing] = described[0]
     if not described[0].any() or ("features" in attended and not attended["features"].any()):
@@ -126,8 +126,8 @@ def _grid_at(predictor: Predictor, ras: np.ndarray) -> CropGrid:
     return first_grid(predictor.volume, (r, a, s), predictor.spacing_range, predictor.crop_size)
 
 
-def open_case_recall(path: Path, network: SAM3D, neighbours: int = DEFAULT_NEIGHBOURS,
-                     structure: str | None = None) -> CaseRecall:  # fmt: skip
+def open_case_retrieval(path: Path, network: SAM3D, neighbours: int = DEFAULT_NEIGHBOURS,
+                     structure: str | None = None) -> CaseRetrieval:  # fmt: skip
     """The memory at a path, for a network.
 
     Args:
@@ -140,31 +140,31 @@ def open_case_recall(path: Path, network: SAM3D, neighbours: int = DEFAULT_NEIGH
     encoder = encoder_fingerprint(network)
     memory = CaseMemory.open(path, encoder)
     _require(memory, network)
-    return CaseRecall(memory, calibration_for(network, encoder), neighbours, structure)
+    return CaseRetrieval(memory, calibration_for(network, encoder), neighbours, structure)
 
 
-def open_or_create_case_recall(path: Path, network: SAM3D, neighbours: int = DEFAULT_NEIGHBOURS,
-                               structure: str | None = None, layers: Sequence[int] = ()) -> CaseRecall:  # fmt: skip
-    """:func:`open_case_recall`; a folder that is not there, or empty, becomes a new, empty memory.
+def open_or_create_case_retrieval(path: Path, network: SAM3D, neighbours: int = DEFAULT_NEIGHBOURS,
+                               structure: str | None = None, layers: Sequence[int] = ()) -> CaseRetrieval:  # fmt: skip
+    """:func:`open_case_retrieval`; a folder that is not there, or empty, becomes a new, empty memory.
 
     Args:
         layers: encoder blocks whose keys and values are to be remembered, too.
 
     Raises:
-        CaseMemoryError: see :func:`open_case_recall`, or a block has no attention. OutputError: the folder cannot be
+        CaseMemoryError: see :func:`open_case_retrieval`, or a block has no attention. OutputError: the folder cannot be
             made.
     """
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        recall = open_case_recall(path, network, neighbours, structure)
-        _require_layers(recall.memory, layers)
-        return recall
+        retrieval = open_case_retrieval(path, network, neighbours, structure)
+        _require_layers(retrieval.memory, layers)
+        return retrieval
     encoder = encoder_fingerprint(network)
     memory = CaseMemory.open_or_create(path, case_layout(network.config, layers), encoder)
-    return CaseRecall(memory, calibration_for(network, encoder), neighbours, structure)
+    return CaseRetrieval(memory, calibration_for(network, encoder), neighbours, structure)
 
 
 def attention_to(memory: CaseMemory, network: SAM3D, layers: Sequence[int], ratio: float = PAPER_RATIO,
-                 neighbours: int = DEFAULT_HEARD) -> CaseAttention:  # fmt: skip
+                 neighbours: int = DEFAULT_ATTENDED) -> CaseAttention:  # fmt: skip
     """The attention of a network's encoder to a memory's cases.
 
     Args:

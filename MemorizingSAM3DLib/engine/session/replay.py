@@ -10,7 +10,7 @@ from ..geometry import Volume
 from ..geometry.packed_mask import PackedMask
 from ..prompts import Prompts
 from .predictor import Predictor
-from .refinement import ClickRefiner, KeptRecollections, MaskState
+from .refinement import ClickRefiner, KeptShapePriors, MaskState
 
 STATES_KEPT = 128
 
@@ -34,7 +34,7 @@ class Replay:
         self.starts = [PackedMask()] if starts is None else starts
         self._refiner = ClickRefiner(predictor)
         self._states: OrderedDict[Prompts, MaskState] = OrderedDict()
-        self._recollections = KeptRecollections()
+        self._shape_priors = KeptShapePriors()
 
     def add_start(self, mask: PackedMask) -> int:
         """Keeps a mask to start from; the number is for :class:`Prompts`."""
@@ -54,8 +54,8 @@ class Replay:
     def state_of(self, prompts: Prompts) -> MaskState:
         """The mask that the prompts lead to, with what the next click builds on. Raises as :meth:`mask_of`."""
         self.predictor.set_volume(self.volume)
-        if not prompts.listening:
-            prompts = replace(prompts, listening=(self.predictor.settings,) * len(prompts.clicks))
+        if not prompts.memory_settings:
+            prompts = replace(prompts, memory_settings=(self.predictor.settings,) * len(prompts.clicks))
         known = len(prompts.clicks)
         while known > 0 and prompts.first(known) not in self._states:
             known -= 1
@@ -65,10 +65,10 @@ class Replay:
             self._states.move_to_end(prompts.first(known))
         for number in range(known, len(prompts.clicks)):
             key = prompts.first(number + 1)
-            recollect = partial(self._recollections.of, key, self.predictor.recollect)
-            with self.predictor.listening(prompts.listening[number]):
-                refine = partial(self._refiner.refine, state, prompts.clicks[number], recollect)
-                state = self.predictor.ladder.run(refine)
+            retrieve_shape_prior = partial(self._shape_priors.of, key, self.predictor.retrieve_shape_prior)
+            with self.predictor.memory_settings(prompts.memory_settings[number]):
+                refine = partial(self._refiner.refine, state, prompts.clicks[number], retrieve_shape_prior)
+                state = self.predictor.fallback.run(refine)
             self._states[key] = state
             while len(self._states) > STATES_KEPT:
                 self._states.popitem(last=False)

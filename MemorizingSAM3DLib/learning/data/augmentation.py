@@ -69,7 +69,7 @@ def random_change(rng: np.random.Generator) -> IntensityChange:
     )
 
 
-def changed(crops: Tensor, changes: Sequence[IntensityChange], generator: torch.Generator) -> Tensor:
+def augmented(crops: Tensor, changes: Sequence[IntensityChange], generator: torch.Generator) -> Tensor:
     """Crops (B, S, S, S) with a change each; what no crop of the batch needs is not computed.
 
     Args:

@@ -24,11 +24,11 @@ from MemorizingSAM3DLib.engine.networks.config import NetworkConfig, spacing_ran
 from ..processes import Processes
 from ..synthetic.synthesis import synthesise
 from ..training.objective import Batch
-from .augmentation import changed, normalised, random_change
+from .augmentation import augmented, normalised, random_change
 from .cases import FOREGROUND, Case
 from .manifest import DataError
 from .samples import Sample, TargetChoice, occupancy, standardised
-from .views import box_of_view, random_view, sample_view
+from .views import box_of_random_crop, random_crop, sample_random_crop
 
 
 class BatchSource(Protocol):
@@ -228,15 +228,15 @@ class DeviceBatches:
         for _ in range(count):
             number, label = self.choice.draw(rng)
             held = self.cases[number]
-            view = random_view(number, held.case, label, rng, size, spacing_range_of(family, size))
-            box = box_of_view(view, held.case.image.shape, size)
+            view = random_crop(number, held.case, label, rng, size, spacing_range_of(family, size))
+            box = box_of_random_crop(view, held.case.image.shape, size)
             mask = held.body[box] if label == FOREGROUND else held.labels[box] == label
-            crop, target, inside = sample_view(view, held.image[box], mask, box, size)
+            crop, target, inside = sample_random_crop(view, held.image[box], mask, box, size)
             crops.append(crop)
             targets.append(target)
             insides.append(inside)
             is_ct.append(held.case.modality == "CT" and bool(rng.random() < 0.9))
         generator = torch.Generator(self.processes.device).manual_seed(int(rng.integers(2**31)))
         images = normalised(torch.stack(crops), torch.stack(insides), is_ct, family)
-        images = changed(images, [random_change(rng) for _ in crops], generator)
+        images = augmented(images, [random_change(rng) for _ in crops], generator)
         return images, occupancy(torch.stack(targets), self.config.output_size)

@@ -40,7 +40,7 @@ _NOISE_SAMPLES = 500_000
 
 
 @dataclass(frozen=True)
-class Companding:
+class Quantisation:
     """The codes of a scan: code k stands for centre + scale * sinh(low + k * step).
 
     For CT, centre and scale are those of the engine's normalisation, so that steps are equal in what a network sees;
@@ -53,7 +53,7 @@ class Companding:
     step: float
 
     @classmethod
-    def of(cls, image: np.ndarray, modality: str, noise_steps: float = 1.0) -> Companding:
+    def of(cls, image: np.ndarray, modality: str, noise_steps: float = 1.0) -> Quantisation:
         """The companding that suits a scan.
 
         Args:
@@ -119,7 +119,7 @@ def write_pack(folder: Path, entries: Sequence[Entry], path: Path, noise_steps: 
     """Packs cases, in a folder that is made if need be; a file that was there survives any failure.
 
     Args:
-        folder: of the manifest. noise_steps: see :meth:`.Companding.of`.
+        folder: of the manifest. noise_steps: see :meth:`.Quantisation.of`.
 
     Raises:
         DataError: a case cannot be used. OutputError: the pack cannot be written.
@@ -184,8 +184,8 @@ def load_pack(path: Path, entries: Sequence[Entry], cache: Path, progress: Progr
 def _add(archive: zipfile.ZipFile, number: int, case: Case, entry: Entry, noise_steps: float) -> dict[str, Any]:
     box = _kept_box(case)
     image, labels = case.image[box], case.labels[box]
-    companding = Companding.of(image, case.modality, noise_steps)
-    codes = companding.encoded(image)
+    quantisation = Quantisation.of(image, case.modality, noise_steps)
+    codes = quantisation.encoded(image)
     axis = _smoothest_axis(codes)
     body = np.packbits(case.mask(FOREGROUND, box))
     streams = (("image", _differences(codes, axis)), ("labels", labels), ("body", body))
@@ -195,7 +195,7 @@ def _add(archive: zipfile.ZipFile, number: int, case: Case, entry: Entry, noise_
     kept |= {"shape": list(image.shape), "spacing": [float(s) for s in case.spacing]}
     return {
         "entry": kept, "modality": case.modality, "dtype": image.dtype.str, "axis": axis,
-        "companding": asdict(companding),
+        "companding": asdict(quantisation),
     }  # fmt: skip
 
 
@@ -311,7 +311,7 @@ def _expanded(archive: zipfile.ZipFile, number: int, packed: dict[str, Any]) -> 
     codes = image.reshape(packed["entry"]["shape"])
     if packed["axis"] is not None:
         codes = np.cumsum(codes, axis=packed["axis"], dtype=np.uint8)
-    decoded = Companding(**packed["companding"]).decoded(codes, np.dtype(packed["dtype"]))
+    decoded = Quantisation(**packed["companding"]).decoded(codes, np.dtype(packed["dtype"]))
     if labels.size != codes.size or body.size != -(-codes.size // 8):
         raise ValueError(f"case {number} is incomplete")
     return {"image": decoded, "labels": labels, "body": body}

@@ -15,7 +15,7 @@ from torch import Tensor
 from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume, mask_to_crop, resample_to_crop
 from MemorizingSAM3DLib.engine.networks.normalisation import normalise
 
-from .augmentation import changed, random_change
+from .augmentation import augmented, random_change
 from .cases import Case
 
 # Shares of crops by how their edge is chosen: times the object's longest side, or as a first crop, of any object.
@@ -94,7 +94,7 @@ def crop_at(case: Case, volume: Volume, grid: CropGrid, rng: np.random.Generator
     modality = case.modality if rng.random() < _KNOWN_CT else None
     unchanged = normalise(voxels, inside, modality)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    image = changed(torch.from_numpy(unchanged)[None], [random_change(rng)], generator)
+    image = augmented(torch.from_numpy(unchanged)[None], [random_change(rng)], generator)
     return RandomCrop(image, unchanged, inside, volume, grid, case)
 
 

@@ -13,10 +13,10 @@ from torch.nn import functional
 from MemorizingSAM3DLib.engine.networks.config import Family, NetworkConfig, spacing_range_of
 
 from ..synthetic.synthesis import synthesise
-from .augmentation import changed, normalised, random_change
+from .augmentation import augmented, normalised, random_change
 from .cases import FOREGROUND, Case
 from .manifest import DataError
-from .views import box_of_view, random_view, sample_view
+from .views import box_of_random_crop, random_crop, sample_random_crop
 
 FOREGROUND_SHARE = 0.15
 LEAST_CELLS = 8  # fewer output voxels than that cannot be clicked sensibly
@@ -93,14 +93,14 @@ def crop_of_case(case: Case, label: int, rng: np.random.Generator, size: int,
     Args:
         label: of the case's label map, or FOREGROUND.
     """
-    view = random_view(0, case, label, rng, size, spacing_range_of(family, size))
-    box = box_of_view(view, case.image.shape, size)
+    view = random_crop(0, case, label, rng, size, spacing_range_of(family, size))
+    box = box_of_random_crop(view, case.image.shape, size)
     image = torch.from_numpy(np.array(case.image[box]))
-    crop, target, inside = sample_view(view, image, torch.from_numpy(case.mask(label, box)), box, size)
+    crop, target, inside = sample_random_crop(view, image, torch.from_numpy(case.mask(label, box)), box, size)
     is_ct = case.modality == "CT" and rng.random() < 0.9
     crops = normalised(crop[None], inside[None], [is_ct], family)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    return changed(crops, [random_change(rng)], generator), target[None]
+    return augmented(crops, [random_change(rng)], generator), target[None]
 
 
 def occupancy(targets: Tensor, output_size: int) -> Tensor:

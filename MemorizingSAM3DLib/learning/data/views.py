@@ -32,12 +32,12 @@ def column(values: ArrayLike, device: torch.device) -> Tensor:
     return to_device(values, device)[:, None, None, None]
 
 
-FIRST_LOOK_EXTENT_MM = (110.0, 345.0)  # edges of crops through which a session may look when it knows nothing
+FIRST_CROP_EXTENT_MM = (110.0, 345.0)  # edges of crops through which a session may look when it knows nothing
 _FLIPS = (0.5, 0.15, 0.15)  # chances along R, A, S
 
 
 @dataclass(frozen=True)
-class View:
+class RandomCrop:
     """A crop of a case.
 
     Attributes:
@@ -54,8 +54,8 @@ class View:
     average: tuple[int, int, int]
 
 
-def random_view(number: int, case: Case, label: int, rng: np.random.Generator, size: int,
-                spacing_range: tuple[float, float]) -> View:  # fmt: skip
+def random_crop(number: int, case: Case, label: int, rng: np.random.Generator, size: int,
+                spacing_range: tuple[float, float]) -> RandomCrop:  # fmt: skip
     """A view whose voxel size follows the object, as in the session, or is that of a first look, whatever the object.
 
     Args:
@@ -68,7 +68,7 @@ def random_view(number: int, case: Case, label: int, rng: np.random.Generator, s
     if rng.random() < 0.65:
         voxel_mm = extent * rng.uniform(1.3, 4.5) / size
     else:
-        voxel_mm = min(rng.uniform(*FIRST_LOOK_EXTENT_MM), fov) / size * rng.uniform(0.85, 1.15)
+        voxel_mm = min(rng.uniform(*FIRST_CROP_EXTENT_MM), fov) / size * rng.uniform(0.85, 1.15)
     voxel_mm = float(np.clip(voxel_mm, *spacing_range))
 
     inside = target.voxels[rng.integers(len(target.voxels))]
@@ -77,10 +77,10 @@ def random_view(number: int, case: Case, label: int, rng: np.random.Generator, s
     signs = np.where(rng.random(3) < _FLIPS, -1.0, 1.0)
     matrix = _random_rotation(rng) @ np.diag(voxel_mm * np.exp(rng.normal(0, 0.08, 3)) * signs)
     r, a, s = np.maximum(1, np.floor(voxel_mm / spacing + 0.4)).astype(int).tolist()
-    return View(number, label, matrix / spacing[:, None], focus, (r, a, s))
+    return RandomCrop(number, label, matrix / spacing[:, None], focus, (r, a, s))
 
 
-def box_of_view(view: View, shape: tuple[int, ...], size: int) -> tuple[slice, slice, slice]:
+def box_of_random_crop(view: RandomCrop, shape: tuple[int, ...], size: int) -> tuple[slice, slice, slice]:
     """The scan voxels that the view needs, at least one."""
     average = np.array(view.average)
     reach = np.abs(view.matrix).sum(1) * size / 2 + 2 * average
@@ -89,12 +89,12 @@ def box_of_view(view: View, shape: tuple[int, ...], size: int) -> tuple[slice, s
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))  # type: ignore[return-value]
 
 
-def sample_view(view: View, image: Tensor, mask: Tensor, box: tuple[slice, slice, slice],
+def sample_random_crop(view: RandomCrop, image: Tensor, mask: Tensor, box: tuple[slice, slice, slice],
                 size: int) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Image and target through a view, by linear interpolation, on the device of the tensors.
 
     Args:
-        image, mask: the scan's voxels in the box of :func:`box_of_view`, of any type.
+        image, mask: the scan's voxels in the box of :func:`box_of_random_crop`, of any type.
 
     Returns:
         crop (size, size, size) float32, outside of the scan the lowest value that the view covers; target, 0 or 1;
@@ -109,7 +109,7 @@ def sample_view(view: View, image: Tensor, mask: Tensor, box: tuple[slice, slice
     return torch.where(inside, crop, channels[0, 0].amin()), (target * inside > 0.5).float(), inside
 
 
-def _grid(view: View, box: tuple[slice, slice, slice], voxels: np.ndarray, cells: np.ndarray, size: int,
+def _grid(view: RandomCrop, box: tuple[slice, slice, slice], voxels: np.ndarray, cells: np.ndarray, size: int,
           device: torch.device) -> tuple[Tensor, Tensor]:  # fmt: skip
     """grid_sample's grid (1, size, size, size, 3), and where it lies within the box's voxels (size, size, size).
 

@@ -10,7 +10,7 @@ Others use of it:
 - ``memory_options``: CaseMemoryChoice, MemoryChoice, Names, OFF
 - ``metrics``: dice
 - ``report``: CASES, CurveError, draw_curves, failures_json, replacing, require_matplotlib, versions, write_results
-- ``results``: FinishedStructures, MODEL, never_trained_on, SAME_CLICKS
-- ``run``: case_tasks, CaseSource, FORMAT_VERSION, identity, Job, ModelSource, Outcome, run_evaluation, WorkerError
+- ``results``: MODEL, never_trained_on, ResumeLog, SAME_CLICKS
+- ``run``: CaseSource, FORMAT_VERSION, identity, Job, ModelSource, Outcome, run_evaluation, work_items, WorkerError
 - ``statistics``: CaseBootstrap, summarise, Summing
 """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from MemorizingSAM3DLib.engine.errors import EngineError, PromptError
-from MemorizingSAM3DLib.engine.geometry import Box, Volume, paste_signs
+from MemorizingSAM3DLib.engine.geometry import Box, Volume, threshold_on_scan
 from MemorizingSAM3DLib.engine.interaction_memory.bank import Interaction
 from MemorizingSAM3DLib.engine.prompts import Click, Prompt, Scribble
 from MemorizingSAM3DLib.engine.session.crop_policy import grid_around
@@ -25,12 +25,12 @@ from ..simulated_user import central_click
 from .baselines import Baseline
 from .challenge import CVPR25, PUBLISHED, challenge_box, challenge_click
 from .first_prompts import BOX, POINT, as_points, first_prompt
-from .memory_options import EvaluatedRecall
+from .memory_options import EvaluatedRetrieval
 from .metrics import TOLERANCE_MM, SurfaceDice, dice
 from .results import MODEL, OWN_CLICKS, SAME_CLICKS, ClickScore, Failure, Run, StructureResult
 
 
-class BareNetwork:
+class NetworkWithoutSession:
     """Hears one prompt after another; the mask is what the network says of its crop after the last one, and no more.
 
     A session holds what was clicked, and changes nothing far from a click: it remembers by itself what a network
@@ -67,8 +67,8 @@ class BareNetwork:
         self._prompts.append(prompt)
         self._logits = predictor.logits(grid, self._prompts, self._logits, self._interactions)
         if isinstance(prompt, Click):
-            self._interactions = predictor.remember(grid, prompt, self._logits, self._interactions)
-        box, inside = paste_signs(self._logits, grid, self._volume, refined=True)
+            self._interactions = predictor.append_interaction(grid, prompt, self._logits, self._interactions)
+        box, inside = threshold_on_scan(self._logits, grid, self._volume, refined=True)
         self._mask = np.zeros(self._volume.shape, dtype=bool)
         self._mask[box.slices] = inside
         return self._mask
@@ -88,7 +88,7 @@ class EvaluationOptions:
         labels_per_case: at most so many structures a case, drawn with ``seed``; None: all.
         minimum_ml: smaller structures are left out. tolerance_mm: of the NSD.
         own_clicks: baselines also get prompts on their own errors, in a second run.
-        bare: the network alone, on a crop around the structure (:class:`BareNetwork`); not the session.
+        bare: the network alone, on a crop around the structure (:class:`NetworkWithoutSession`); not the session.
         start: the kind of each structure's first prompt, of :data:`.first_prompts.STARTS`; all later ones are points.
         protocol: whose rule chooses points, of :data:`.challenge.PROTOCOLS`.
     """
@@ -153,9 +153,9 @@ def evaluate_structure(predictor: Predictor, volume: Volume, case: Case, label: 
     k, j, i = volume.spacing[::-1]
     surface = SurfaceDice(truth, (k, j, i), options.tolerance_mm) if millimetres else None
     user = SimulatedUser(volume, truth, surface, options)
-    if isinstance(predictor.case_recall, EvaluatedRecall):
-        predictor.case_recall.clicked(case.structures[label])
-    model = BareNetwork(predictor, volume, truth) if options.bare else tool_of_session(predictor, volume)
+    if isinstance(predictor.case_retrieval, EvaluatedRetrieval):
+        predictor.case_retrieval.clicked(case.structures[label])
+    model = NetworkWithoutSession(predictor, volume, truth) if options.bare else tool_of_session(predictor, volume)
     run, prompts = user.correct(MODEL, SAME_CLICKS, model)
     runs = [run, *(user.repeat(baseline.name, tool_of(baseline, volume), prompts) for baseline in baselines)]
     if options.own_clicks:
@@ -253,7 +253,7 @@ def tool_of_session(predictor: Predictor, volume: Volume) -> Tool:
 
 
 def tool_of(baseline: Baseline, volume: Volume) -> Tool:
-    """A baseline that hears one prompt after another: scribbles as their points, boxes and lassos as their centres."""
+    """A baseline that uses one prompt after another: scribbles as their points, boxes and lassos as their centres."""
     clicks: list[Click] = []
 
     def tool(prompt: Prompt) -> np.ndarray:

@@ -68,7 +68,7 @@ def first_prompt(kind: str, volume: Volume, truth: np.ndarray) -> Prompt:
 
 
 def as_points(prompt: Prompt) -> list[Click]:
-    """What a tool that hears points alone is given: a scribble's points, the centre of a box or a lasso."""
+    """What a tool that uses points alone is given: a scribble's points, the centre of a box or a lasso."""
     points = prompt.points or (prompt.ras,)
     return [Click(point, prompt.positive) for point in points]
 

@@ -1,4 +1,4 @@
-"""Which interaction memory an evaluation hears, and how it is told of.
+"""Which interaction memory an evaluation uses, and how it is told of.
 
 Which remembered cases an evaluation listens to, how, and how it is told of.
 """
@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from MemorizingSAM3DLib.engine.case_memory.attention import DEFAULT_HEARD
-from MemorizingSAM3DLib.engine.case_memory.recall import DEFAULT_NEIGHBOURS, CaseRecall
+from MemorizingSAM3DLib.engine.case_memory.attention import DEFAULT_ATTENDED
+from MemorizingSAM3DLib.engine.case_memory.retrieval import DEFAULT_NEIGHBOURS, CaseRetrieval
 from MemorizingSAM3DLib.engine.interaction_memory.conditioning import (
     InteractionMemory,
     load_default_interaction_memory,
@@ -24,7 +24,7 @@ from MemorizingSAM3DLib.engine.networks.memorizing_attention import PAPER_RATIO
 from MemorizingSAM3DLib.engine.networks.sam3d import SAM3D
 from MemorizingSAM3DLib.engine.runtime.device import Runtime
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
-from MemorizingSAM3DLib.engine.session.remember_case import attention_to, open_case_recall
+from MemorizingSAM3DLib.engine.session.remember_case import attention_to, open_case_retrieval
 
 from ..processes import TrainingError
 
@@ -37,13 +37,13 @@ class MemoryChoice:
 
     Attributes:
         which: ``on`` (that which comes with the model), ``off``, a file, or None: on where there is one.
-        heard: whether past interactions are heard; if not, the prompt encoder and the decoder that were trained along
+        attended: whether past interactions are used; if not, the prompt encoder and the decoder that were trained along
             still take the place of the model's own, so that the memory alone makes the difference.
-        bank_size: how many past interactions are heard, 1 to 256; None: as many as in its training.
+        bank_size: how many past interactions are used, 1 to 256; None: as many as in its training.
     """
 
     which: str | None = None
-    heard: bool = True
+    attended: bool = True
     bank_size: int | None = None
 
     def memory_for(self, network: SAM3D) -> InteractionMemory | None:
@@ -66,7 +66,7 @@ class MemoryChoice:
         return memory
 
     def predictor(self, network: SAM3D, runtime: Runtime) -> tuple[Predictor, dict[str, Any] | None]:
-        """A predictor that hears it, and facts about it for results.json (None: there is no memory).
+        """A predictor that uses it, and facts about it for results.json (None: there is no memory).
 
         Raises:
             as :meth:`memory_for`.
@@ -79,14 +79,14 @@ class MemoryChoice:
             "file": Path(self.which).name if self.which not in (None, ON) else "shipped",
             "digest": _digest(memory),
             "kinds": memory.config.kinds,
-            "heard": self.heard,
+            "heard": self.attended,
             "bank_size": size,
             "parameters": sum(parameter.numel() for parameter in memory.attention.parameters()),
             "tuned_decoder": memory.mask_decoder is not None,
             "from_first_click": memory.from_first_click,
             "modalities": list(memory.modalities),
         }
-        if not self.heard:
+        if not self.attended:
             return Predictor(memory.decoding_network(network), runtime), facts
         return Predictor(network, runtime, interaction_memory=memory, bank_size=size), facts
 
@@ -111,7 +111,7 @@ def _digest(memory: InteractionMemory) -> str:
 Names = Literal["all", "known", "absent"]
 
 
-class EvaluatedRecall(CaseRecall):
+class EvaluatedRetrieval(CaseRetrieval):
     """A recall that is told which structure is clicked, and makes of it what it may.
 
     Attributes:
@@ -123,7 +123,7 @@ class EvaluatedRecall(CaseRecall):
     def clicked(self, structure: str) -> None:
         """From now on, this structure is clicked."""
         self.structure = structure if self.names == "known" else None
-        self.unheard = structure if self.names == "absent" else None
+        self.excluded = structure if self.names == "absent" else None
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ class CaseMemoryChoice:
 
     Attributes:
         path: of the memory. neighbours: cases that are listened to; None: as many as by default.
-        recall: whether it is asked where the clicked structure was. names: what is known of the clicked structure.
+        retrieval: whether it is asked where the clicked structure was. names: what is known of the clicked structure.
         layers: encoder blocks that attend to its cases; none by default. ratio: of their local attention.
     """
 
     path: Path
     neighbours: int | None = None
-    recall: bool = True
+    retrieval: bool = True
     names: Names = "all"
     layers: tuple[int, ...] = ()
     ratio: float = PAPER_RATIO
@@ -149,19 +149,19 @@ class CaseMemoryChoice:
         Raises:
             CaseMemoryError: it is missing, damaged, of another encoder, or lacks what is asked for.
         """
-        opened = open_case_recall(self.path, predictor.network)
-        memory, heard = opened.memory, self.neighbours or DEFAULT_HEARD
-        recall = EvaluatedRecall(memory, opened.calibration, self.neighbours or DEFAULT_NEIGHBOURS)
-        recall.names = self.names
-        if self.recall:
-            predictor.case_recall = recall
+        opened = open_case_retrieval(self.path, predictor.network)
+        memory, attended = opened.memory, self.neighbours or DEFAULT_ATTENDED
+        retrieval = EvaluatedRetrieval(memory, opened.calibration, self.neighbours or DEFAULT_NEIGHBOURS)
+        retrieval.names = self.names
+        if self.retrieval:
+            predictor.case_retrieval = retrieval
         if self.layers:
-            predictor.case_attention = attention_to(memory, predictor.network, self.layers, self.ratio, heard)
-        attention = {"layers": list(self.layers), "local_ratio": self.ratio, "fusion": "ratio", "neighbours": heard}
+            predictor.case_attention = attention_to(memory, predictor.network, self.layers, self.ratio, attended)
+        attention = {"layers": list(self.layers), "local_ratio": self.ratio, "fusion": "ratio", "neighbours": attended}
         return {
             "file": self.path.name,
             "digest": hashlib.sha256("".join(memory.ids).encode()).hexdigest(),
             "cases": len(memory),
-            "recall": {"names": self.names, "neighbours": recall.neighbours} if self.recall else None,
+            "recall": {"names": self.names, "neighbours": retrieval.neighbours} if self.retrieval else None,
             "attention": attention if self.layers else None,
         }

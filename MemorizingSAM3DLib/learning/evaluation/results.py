@@ -125,7 +125,7 @@ def _click_score(values: Mapping[str, Any]) -> ClickScore:
 FILE_NAME = "finished.jsonl"
 
 
-class FinishedStructures:
+class ResumeLog:
     """Results kept line by line as they come.
 
     A line that was cut off (a crash, a full disk) is dropped. Results of another evaluation (other options, another

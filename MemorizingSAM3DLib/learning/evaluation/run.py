@@ -30,7 +30,7 @@ from ..data.pack import Collection
 from .baselines import Baseline
 from .evaluate import EvaluationOptions, evaluate_case, evaluated_labels, failure_message, warm_up
 from .memory_options import CaseMemoryChoice, MemoryChoice
-from .results import Failure, FinishedStructures, StructureResult
+from .results import Failure, ResumeLog, StructureResult
 
 
 class LabelsOfCase(NamedTuple):
@@ -56,7 +56,7 @@ class CaseSource:
 
 
 @dataclass(frozen=True)
-class CaseTask:
+class WorkItem:
     """A case to evaluate.
 
     Attributes:
@@ -73,7 +73,7 @@ class CaseTask:
 
     @classmethod
     def of(cls, source: CaseSource, number: int, entry: Entry, options: EvaluationOptions,
-           millimetres: bool) -> CaseTask:  # fmt: skip
+           millimetres: bool) -> WorkItem:  # fmt: skip
         """The task for an entry; its key follows from the entry and from its files' sizes and times."""
         facts: list[object] = [entry, millimetres, number if options.labels_per_case is not None else None]
         for path in source.files_of(entry):
@@ -89,7 +89,7 @@ class CaseTask:
         return large if options.labels_per_case is None else min(large, options.labels_per_case)
 
 
-def compute(task: CaseTask, source: CaseSource, predictor: Predictor, options: EvaluationOptions,
+def compute(task: WorkItem, source: CaseSource, predictor: Predictor, options: EvaluationOptions,
             baselines: Sequence[Baseline]) -> Iterator[Finding]:  # fmt: skip
     """Reads a case and evaluates what is not done yet; a case that cannot be read becomes a failure.
 
@@ -162,7 +162,7 @@ class Job:
     baselines: Sequence[Baseline]
 
 
-def compute_in_workers(job: Job, tasks: Sequence[CaseTask], workers: int) -> Iterator[tuple[CaseTask, Finding]]:
+def compute_in_workers(job: Job, tasks: Sequence[WorkItem], workers: int) -> Iterator[tuple[WorkItem, Finding]]:
     """Computes tasks in processes of their own and gives what they find as it comes, in any order.
 
     Leaving early (an interruption, an error) lets every worker finish its present structure and no more.
@@ -211,7 +211,7 @@ def _start(job: Job, findings: Any, stop: Any) -> None:
     _worker = (job, predictor, findings, stop)
 
 
-def _compute(number: int, task: CaseTask) -> None:
+def _compute(number: int, task: WorkItem) -> None:
     assert _worker is not None
     job, predictor, findings, stop = _worker
 
@@ -236,15 +236,15 @@ class Outcome(NamedTuple):
     resumed: int
 
 
-def case_tasks(source: CaseSource, entries: Sequence[Entry], options: EvaluationOptions,
-               dice_only: Sequence[str] = NOMINAL_SPACING) -> list[CaseTask]:  # fmt: skip
+def work_items(source: CaseSource, entries: Sequence[Entry], options: EvaluationOptions,
+               dice_only: Sequence[str] = NOMINAL_SPACING) -> list[WorkItem]:  # fmt: skip
     """A task for each entry.
 
     Args:
         dice_only: datasets whose millimetres are not real.
     """
     return [
-        CaseTask.of(
+        WorkItem.of(
             source, number, entry, options, not entry.get("nominal_spacing", entry["dataset"] in dice_only)
         )
         for number, entry in enumerate(entries, 1)
@@ -272,14 +272,14 @@ def identity(sha256: str, predictor: Predictor, options: EvaluationOptions,
     }
 
 
-def run_evaluation(job: Job, predictor: Predictor, tasks: Sequence[CaseTask], finished: FinishedStructures,
+def run_evaluation(job: Job, predictor: Predictor, tasks: Sequence[WorkItem], finished: ResumeLog,
                    workers: int = 1, progress: Callable[[int, int], None] | None = None) -> Outcome:  # fmt: skip
     """Computes what is missing, notes it at once, and gives everything.
 
     Args:
         predictor: of the job's model; workers load their own.
         workers: processes; 1 computes in this one.
-        progress: hears how many structures are done, and of how many; the latter is an estimate until cases are read.
+        progress: uses how many structures are done, and of how many; the latter is an estimate until cases are read.
 
     Raises:
         OutputError: results cannot be written. WorkerError: a worker died. What was finished is kept.
@@ -291,7 +291,7 @@ def run_evaluation(job: Job, predictor: Predictor, tasks: Sequence[CaseTask], fi
         labels = finished.labels(task.key)
         if labels is None or finished.missing(task.key, labels):
             done = frozenset(result.label for result in finished.results(task.key))
-            waiting.append(CaseTask(task.number, task.entry, task.key, task.millimetres, done))
+            waiting.append(WorkItem(task.number, task.entry, task.key, task.millimetres, done))
         if labels is not None:
             expected[task.key] = len(labels)
     resumed = done_count = sum(len(finished.results(task.key)) for task in tasks)
@@ -319,8 +319,8 @@ def run_evaluation(job: Job, predictor: Predictor, tasks: Sequence[CaseTask], fi
     return Outcome(results, failures, resumed)
 
 
-def _findings(job: Job, predictor: Predictor, tasks: Sequence[CaseTask],
-              workers: int) -> Iterator[tuple[CaseTask, Finding]]:  # fmt: skip
+def _findings(job: Job, predictor: Predictor, tasks: Sequence[WorkItem],
+              workers: int) -> Iterator[tuple[WorkItem, Finding]]:  # fmt: skip
     if workers > 1 and len(tasks) > 1:
         yield from compute_in_workers(job, tasks, min(workers, len(tasks)))
         return

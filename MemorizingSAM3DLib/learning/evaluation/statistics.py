@@ -114,7 +114,7 @@ RULES = {
     "clicks": "Each point at the voxel farthest inside the larger of the two error regions, missed or false, of the "
     "model's last mask (distance transform in mm, the scan's border counts as outside): the published evaluation's "
     "rule. Where nothing is wrong any more, the scores stay. With options.protocol cvpr25: see challenge.",
-    "baselines": "Each baseline gets exactly the prompts that the model's run made, one after another. It hears "
+    "baselines": "Each baseline gets exactly the prompts that the model's run made, one after another. It uses "
     "points alone: a scribble counts as its points, a box or a lasso as its centre.",
     "baselines_own_clicks": "Each baseline gets prompts by the same rule on its own errors; the first is the same.",
     "dice": "Of the mask after n prompts. dice_max, nsd_max: the best of the first n, which published figures are.",
@@ -182,12 +182,12 @@ def summarise(results: Sequence[StructureResult], baselines: Sequence[Baseline],
         results: at least one.
     """
     bootstrap = CaseBootstrap([r.dataset for r in results], [r.case for r in results], seed=how.seed)
-    model = _Contender(results, MODEL, SAME_CLICKS, how, bootstrap)
+    model = _RunningCase(results, MODEL, SAME_CLICKS, how, bootstrap)
     summary: dict[str, Any] = {"rules": RULES, **model.means(), "labels": model.means_of_labels()}
     for key, clicks_from in (("baselines", SAME_CLICKS), ("baselines_own_clicks", OWN_CLICKS)):
         tools = [tool for tool in baselines if _took_part(results, tool.name, clicks_from)]
         if tools:
-            contenders = {tool.name: _Contender(results, tool.name, clicks_from, how, bootstrap) for tool in tools}
+            contenders = {tool.name: _RunningCase(results, tool.name, clicks_from, how, bootstrap) for tool in tools}
             summary[key] = {
                 tool.name: {
                     "title": tool.title,
@@ -204,7 +204,7 @@ def _took_part(results: Sequence[StructureResult], contender: str, clicks_from: 
     return any(r.contender == contender and r.clicks_from == clicks_from for r in results[0].runs)
 
 
-class _Contender:
+class _RunningCase:
     """One contender's figures: a row a structure, a column a prompt."""
 
     def __init__(self, results: Sequence[StructureResult], contender: str, clicks_from: str, how: Summing,
@@ -243,7 +243,7 @@ class _Contender:
             for dataset in self._bootstrap.names
         }
 
-    def ahead_of(self, other: _Contender) -> dict[str, Any]:
+    def ahead_of(self, other: _RunningCase) -> dict[str, Any]:
         """By how much this one's means over datasets are above another's, after n clicks, with intervals."""
         ahead: dict[str, Any] = {}
         for key in ("dice", "nsd"):

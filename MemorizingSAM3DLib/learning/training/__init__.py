@@ -2,11 +2,11 @@
 
 Others use of it:
 
-- ``changed_networks``: for_other_crops, RememberingSAM3D, TrainableMemoryAttention
+- ``changed_networks``: for_other_crops, SAM3DWithMemory, TrainableMemoryAttention
 - ``distillation``: DistillationObjective, DistillationOptions, student_of
 - ``interaction_memory``: MemoryObjective, MemoryOptions
 - ``log``: draw_curves, PlottingError
 - ``objective``: Batch, ClickObjective, ClickOptions, Objective
 - ``prompt_objective``: PromptObjective, PromptOptions
-- ``trainer``: averaged_network, averaged_remembering, read_state, STATE, Trainer, TrainingOptions
+- ``trainer``: averaged_network, averaged_with_memory, read_state, STATE, Trainer, TrainingOptions
 """

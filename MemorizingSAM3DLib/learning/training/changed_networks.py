@@ -70,7 +70,7 @@ def _distances(table: Tensor, length: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RememberingConfig:
+class ConfigWithMemory:
     """What is needed to build the module again.
 
     Attributes:
@@ -96,7 +96,7 @@ class RememberingConfig:
         return {"network": self.network.to_dict(), "interaction": own}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RememberingConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> ConfigWithMemory:
         """The inverse of :meth:`to_dict`.
 
         Raises:
@@ -133,7 +133,7 @@ class Memory(NamedTuple):
     known: Tensor
 
 
-class RememberingSAM3D(nn.Module):
+class SAM3DWithMemory(nn.Module):
     """A native network, conditioned on past interactions if it has a memory attention.
 
     Args:
@@ -145,14 +145,14 @@ class RememberingSAM3D(nn.Module):
         self.sam3d, self.attention = sam3d, attention
 
     @classmethod
-    def of_config(cls, config: RememberingConfig) -> RememberingSAM3D:
+    def of_config(cls, config: ConfigWithMemory) -> SAM3DWithMemory:
         """With fresh weights."""
         attention = None if config.interaction is None else TrainableMemoryAttention(config.interaction)
         return cls(NativeSAM3D(config.network), attention)
 
     @property
-    def config(self) -> RememberingConfig:
-        return RememberingConfig(self.sam3d.config, None if self.attention is None else self.attention.config)
+    def config(self) -> ConfigWithMemory:
+        return ConfigWithMemory(self.sam3d.config, None if self.attention is None else self.attention.config)
 
     def decode(self, features: ImageFeatures, coords: Tensor, labels: Tensor, logits: Tensor | None,
                stack: MemoryStack | None) -> Tensor:  # fmt: skip

@@ -19,7 +19,7 @@ from MemorizingSAM3DLib.engine.networks.image_encoder import ImageEncoder, Image
 from MemorizingSAM3DLib.engine.networks.sam3d import SAM3D, build_network
 
 from ..processes import TrainingError
-from .objective import Batch, Objective, heard_clicks, mean_dice, simulated_user
+from .objective import Batch, Objective, mean_dice, simulated_user, used_clicks
 
 _SURE = 8.0  # beyond this logit a voxel is as good as decided: probabilities differ by less than 0.0004
 
@@ -80,7 +80,7 @@ class DistillationObjective(Objective):
         loss = torch.zeros((), device=truth.device)
         for _ in range(self.options.clicks):
             user.click(None if learned is None else learned[:, 0] > 0, truth)
-            coords, labels = heard_clicks(self.network, user)
+            coords, labels = used_clicks(self.network, user)
             with torch.no_grad():
                 taught = self.teacher.decode(of_teacher, coords, labels, taught).float()
             new = self.network.decode(of_student, coords, labels, learned)

@@ -30,9 +30,9 @@ from MemorizingSAM3DLib.engine.session.locality import accepted_region, hold_cli
 
 from ..data.samples import LEAST_CELLS
 from ..simulated_user import DeviceUser, HostUser
-from .changed_networks import Memory, RememberingSAM3D
+from .changed_networks import Memory, SAM3DWithMemory
 from .losses import SoftDice
-from .objective import Batch, Objective, heard_clicks, mean_dice
+from .objective import Batch, Objective, mean_dice, used_clicks
 
 
 def kept_logits(old: Tensor | None, new: Tensor, coords: Tensor, labels: Tensor, image_size: int) -> Tensor:
@@ -114,11 +114,11 @@ class MemoryObjective(Objective):
         names: Dice at the first and at the last click of the window, and the number of clicks before it.
     """
 
-    network: RememberingSAM3D
+    network: SAM3DWithMemory
     names = ("clicks_before", "dice_first", "dice_last")
     uses_all = False  # the first click sees no memory
 
-    def __init__(self, network: RememberingSAM3D, options: MemoryOptions, seed: int) -> None:
+    def __init__(self, network: SAM3DWithMemory, options: MemoryOptions, seed: int) -> None:
         super().__init__()
         network.sam3d.image_encoder.requires_grad_(False)
         self.network, self.options, self.seed = network, options, seed
@@ -166,7 +166,7 @@ class ClickSequence:
         truth: (B, m, m, m) bool. logits: that go on, (B, 1, m, m, m), without gradients; None before the first click.
     """
 
-    def __init__(self, network: RememberingSAM3D, batch: Batch, options: MemoryOptions, seed: int,
+    def __init__(self, network: SAM3DWithMemory, batch: Batch, options: MemoryOptions, seed: int,
                  plain: NativeSAM3D | None = None) -> None:  # fmt: skip
         self.network, self.batch, self.options, self.seed, self.plain = network, batch, options, seed, plain
         self.features: ImageFeatures = network.sam3d.encode(batch.images)
@@ -191,7 +191,7 @@ class ClickSequence:
         network, options = self.network, self.options
         self._reseed()
         self._user.click(None if self.logits is None else self.logits[:, 0] > 0, self.truth)
-        coords, labels = heard_clicks(network.sam3d, self._user)
+        coords, labels = used_clicks(network.sam3d, self._user)
         if self.logits is None and self.plain is not None:
             new = self.plain.decode(self.features, coords, labels)
         else:

@@ -61,7 +61,7 @@ def _soft_dice() -> DiceLoss:
     return DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=1.0, smooth_dr=1.0, reduction="none")
 
 
-class TokenView:
+class AuxiliaryTokenLoss:
     """What the two-way transformer said of the mask in the last decoding, before any skip stem had its say.
 
     The convolutional path alone lowers the loss of a short training quickly, and the transformer is then never learned.

@@ -16,8 +16,8 @@ from MemorizingSAM3DLib.engine.networks.sam3d import SAM3D, NativeSAM3D
 from ..data.samples import LEAST_CELLS
 from ..masks import dilated, eroded
 from ..simulated_user import DeviceUser, HostUser, SimulatedUser
-from .changed_networks import RememberingSAM3D
-from .losses import DiceCrossEntropy, TokenView
+from .changed_networks import SAM3DWithMemory
+from .losses import AuxiliaryTokenLoss, DiceCrossEntropy
 
 # Streams of random numbers: what a step decides for all samples, and what is drawn for each of them.
 _OF_STEP, _OF_SAMPLE = 7, 8
@@ -50,7 +50,8 @@ class ClickOptions:
         on_device: clicks are simulated by the approximate rule on the batch's device.
         skip_dropout: share of batches that are decoded without the skip stem's features, from tokens and prompts alone:
             else a short training leans on the stem and never learns to use its transformer.
-        token_loss: weight of the loss on the image tokens alone (:class:`.losses.TokenView`); native networks only.
+        token_loss: weight of the loss on the image tokens alone (:class:`.losses.AuxiliaryTokenLoss`); native networks
+        only.
     """
 
     clicks: int = 2
@@ -71,7 +72,7 @@ class Objective(nn.Module):
         uses_all: whether every parameter that is trained gets a gradient in every step.
     """
 
-    network: SAM3D | RememberingSAM3D
+    network: SAM3D | SAM3DWithMemory
     names: tuple[str, ...]
     uses_all = True
 
@@ -99,7 +100,7 @@ class ClickObjective(Objective):
         super().__init__()
         self.network, self.options, self.seed = network, options, seed
         self.loss = DiceCrossEntropy()
-        self.tokens = TokenView(network) if options.token_loss and isinstance(network, NativeSAM3D) else None
+        self.tokens = AuxiliaryTokenLoss(network) if options.token_loss and isinstance(network, NativeSAM3D) else None
         self.encoder_is_frozen = not any(p.requires_grad for p in network.image_encoder.parameters())
 
     @property
@@ -123,7 +124,7 @@ class ClickObjective(Objective):
         for number in range(warm + options.clicks):
             user.click(None if logits is None else logits[:, 0] > 0, truth)
             with torch.set_grad_enabled(number >= warm), self.tokens.watching() if self.tokens else nullcontext():
-                new = self.network.decode(features, *heard_clicks(self.network, user), logits)
+                new = self.network.decode(features, *used_clicks(self.network, user), logits)
             if number >= warm:
                 cost = self.loss(new, targets, usable)
                 if self.tokens:
@@ -146,7 +147,7 @@ def simulated_user(batch: Batch, seed: int, on_device: bool,
     return DeviceUser(generator, scale), generators
 
 
-def heard_clicks(network: SAM3D, user: SimulatedUser) -> tuple[Tensor, Tensor]:
+def used_clicks(network: SAM3D, user: SimulatedUser) -> tuple[Tensor, Tensor]:
     """The clicks that a network is given: coords (B, N, 3) and labels (B, N), all so far or the newest one."""
     coords, labels = user.prompts()
     return (coords, labels) if network.uses_click_history else (coords[:, -1:], labels[:, -1:])

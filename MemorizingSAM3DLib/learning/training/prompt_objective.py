@@ -12,7 +12,7 @@ from torch.nn import functional
 from MemorizingSAM3DLib.engine.networks.image_encoder import ImageFeatures
 from MemorizingSAM3DLib.engine.networks.sam3d import NativeSAM3D
 
-from .losses import TokenView
+from .losses import AuxiliaryTokenLoss
 from .objective import Batch, Objective, initial_logits
 from .prompting import PromptingUser
 
@@ -33,7 +33,7 @@ class PromptOptions:
         initial_mask: share of the targets that begin with a damaged mask, as when an existing segment is refined.
         skip_dropout: share of the crops that are decoded without the skip stem's features, from tokens and prompts
             alone: else a training leans on the stem and never learns to use its transformer.
-        token_loss: weight of the loss on the image tokens alone (:class:`.losses.TokenView`).
+        token_loss: weight of the loss on the image tokens alone (:class:`.losses.AuxiliaryTokenLoss`).
         quality_loss: of what the network thinks of its mask against the mask's Dice; nothing else learns from it.
         point_starts: every sequence begins with a point.
     """
@@ -57,7 +57,7 @@ class PromptObjective(Objective):
     def __init__(self, network: NativeSAM3D, options: PromptOptions, seed: int) -> None:
         super().__init__()
         self.network, self.options, self.seed = network, options, seed
-        self.tokens = TokenView(network)
+        self.tokens = AuxiliaryTokenLoss(network)
 
     @property
     def facts(self) -> dict[str, object]:

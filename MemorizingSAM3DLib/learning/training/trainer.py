@@ -24,7 +24,7 @@ from MemorizingSAM3DLib.engine.runtime.device import cpu_computes_bfloat16
 
 from ..data.batches import BatchSource
 from ..processes import Processes, TrainingError
-from .changed_networks import RememberingConfig, RememberingSAM3D
+from .changed_networks import ConfigWithMemory, SAM3DWithMemory
 from .log import TrainingLog
 from .muon import Muon
 from .objective import Batch, Objective
@@ -56,7 +56,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def read_state(folder: Path, config: NetworkConfig | RememberingConfig | None = None) -> dict[str, Any]:
+def read_state(folder: Path, config: NetworkConfig | ConfigWithMemory | None = None) -> dict[str, Any]:
     """The state in a run's folder, its tensors on the CPU.
 
     Args:
@@ -93,14 +93,14 @@ def averaged_network(state: Path) -> tuple[SAM3D, int, float]:
     return network.eval(), content["step"], content["seconds"]
 
 
-def averaged_remembering(state: Path) -> RememberingSAM3D:
+def averaged_with_memory(state: Path) -> SAM3DWithMemory:
     """The moving average in the ``state.pt`` of an interaction memory's training, in evaluation mode.
 
     Raises:
         TrainingError: see :func:`read_state`.
     """
     content = read_state(state.parent)
-    network = RememberingSAM3D.of_config(RememberingConfig.from_dict(json.loads(content["config"])))
+    network = SAM3DWithMemory.of_config(ConfigWithMemory.from_dict(json.loads(content["config"])))
     network.load_state_dict(content["average"])
     return network.eval()
 

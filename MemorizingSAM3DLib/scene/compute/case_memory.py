@@ -14,7 +14,7 @@ from MemorizingSAM3DLib.engine.errors import EngineError
 
 if TYPE_CHECKING:
     from MemorizingSAM3DLib.engine.case_memory.memory import Added, CaseMemory, Merged
-    from MemorizingSAM3DLib.engine.case_memory.recall import CaseRecall
+    from MemorizingSAM3DLib.engine.case_memory.retrieval import CaseRetrieval
     from MemorizingSAM3DLib.engine.session.locate_structure import Proposal, Proposer
     from MemorizingSAM3DLib.engine.session.predictor import Predictor
 
@@ -70,12 +70,12 @@ class CaseMemoryAccess:
         self.facts = CaseMemoryFacts()
         self._openedFor: tuple[str, Predictor | None] = ("", None)
         self._memory: CaseMemory | None = None
-        self._recall: CaseRecall | None = None
+        self._retrieval: CaseRetrieval | None = None
         self._proposer: Proposer | None = None
 
     def letGo(self) -> None:
         """Forgets the model and the memory, not its facts."""
-        self._openedFor, self._memory, self._recall, self._proposer = ("", None), None, None, None
+        self._openedFor, self._memory, self._retrieval, self._proposer = ("", None), None, None, None
 
     def attach(self, choice: CaseMemoryChoice, predictor: Predictor | None, anew: bool = False) -> None:
         """Lets the predictor ask the memory as it was chosen. What stands against that is in `facts`, no error.
@@ -86,10 +86,10 @@ class CaseMemoryAccess:
         """
         if anew or self._openedFor != (choice.folder, predictor):
             self._open(choice.folder, predictor)
-        if self._recall is not None:
-            self._recall.neighbours = choice.neighbours
+        if self._retrieval is not None:
+            self._retrieval.neighbours = choice.neighbours
         if predictor is not None:
-            predictor.case_recall = self._recall if choice.use else None
+            predictor.case_retrieval = self._retrieval if choice.use else None
 
     def remember(self, choice: CaseMemoryChoice, predictor: Predictor, mask: np.ndarray, name: str) -> Added:
         """Adds a finished structure of the predictor's scan; the first one makes the memory.
@@ -104,10 +104,10 @@ class CaseMemoryAccess:
 
         self.attach(choice, predictor)
         self._requireUsable(choice.folder)
-        if self._recall is None:
+        if self._retrieval is None:
             self._make(choice.folder, predictor)
         try:
-            predictor.case_recall = self._recall
+            predictor.case_retrieval = self._retrieval
             return remember(predictor, mask, name)
         finally:
             self.attach(choice, predictor)
@@ -182,7 +182,7 @@ class CaseMemoryAccess:
             self._look()
 
     def _open(self, folder: str, predictor: Predictor | None) -> None:
-        self._openedFor, self._memory, self._recall = (folder, predictor), None, None
+        self._openedFor, self._memory, self._retrieval = (folder, predictor), None, None
         problem = ""
         try:
             if folder and _isThere(Path(folder)):
@@ -190,8 +190,8 @@ class CaseMemoryAccess:
 
                 self._memory = CaseMemory.open(Path(folder))
                 if predictor is not None:
-                    self._recall = _recallOf(self._memory, predictor)
-                    self._memory = self._recall.memory
+                    self._retrieval = _recallOf(self._memory, predictor)
+                    self._memory = self._retrieval.memory
         except EngineError as error:
             problem = str(error)
         except OSError as error:
@@ -199,9 +199,9 @@ class CaseMemoryAccess:
         self._look(problem)
 
     def _make(self, folder: str, predictor: Predictor) -> None:
-        from MemorizingSAM3DLib.engine.session.remember_case import open_or_create_case_recall
+        from MemorizingSAM3DLib.engine.session.remember_case import open_or_create_case_retrieval
 
-        open_or_create_case_recall(Path(folder), predictor.network)
+        open_or_create_case_retrieval(Path(folder), predictor.network)
         self._open(folder, predictor)
         self._requireUsable(folder)
 
@@ -234,11 +234,11 @@ def _isThere(folder: Path) -> bool:
     return False
 
 
-def _recallOf(memory: CaseMemory, predictor: Predictor) -> CaseRecall:
-    from MemorizingSAM3DLib.engine.session.remember_case import open_case_recall
+def _recallOf(memory: CaseMemory, predictor: Predictor) -> CaseRetrieval:
+    from MemorizingSAM3DLib.engine.session.remember_case import open_case_retrieval
 
     _requireEncoder(memory, predictor)
-    return open_case_recall(memory.path, predictor.network)
+    return open_case_retrieval(memory.path, predictor.network)
 
 
 def _requireEncoder(memory: CaseMemory, predictor: Predictor) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from MemorizingSAM3DLib.engine.geometry import Box, Volume
 from MemorizingSAM3DLib.engine.geometry.packed_mask import PackedMask
-from MemorizingSAM3DLib.engine.prompts import Listening, Prompts
+from MemorizingSAM3DLib.engine.prompts import MemorySettings, Prompts
 from MemorizingSAM3DLib.engine.runtime.worker import CancelledError, Job, Outcome, Worker
 from MemorizingSAM3DLib.scene.compute.case_memory import CaseMemoryAccess, CaseMemoryChoice
 from MemorizingSAM3DLib.scene.compute.model_choice import LoadedModel, ModelChoice
@@ -56,8 +56,8 @@ class Inference:
         starts: masks that prompts may start from, by number; 0 is empty.
         loaded: the model that is ready, or None.
         caseMemory: the memory that first clicks ask. cases: it, on the worker's thread.
-        interactions: how many past clicks are heard; None: the interaction memory is off.
-        lookAhead: whether crops are encoded before a click needs them; None: where that pays.
+        interactions: how many past clicks are used; None: the interaction memory is off.
+        prefetchCrops: whether crops are encoded before a click needs them; None: where that pays.
         scanNotes: what the user should know of the scan, such as padding; known once the worker has judged it.
     """
 
@@ -73,7 +73,7 @@ class Inference:
         self.cases = CaseMemoryAccess()
         self.interactions: int | None = INTERACTIONS_KEPT
         self._caseMemoryState = 0
-        self.lookAhead: bool | None = None
+        self.prefetchCrops: bool | None = None
         self.scanNotes: tuple[str, ...] = ()
 
     @property
@@ -83,7 +83,7 @@ class Inference:
 
     @property
     def interactionMemoryScans(self) -> tuple[str, ...]:
-        """The kinds of scans that the interaction memory is heard in, where the scan at hand is none of them."""
+        """The kinds of scans that the interaction memory is used in, where the scan at hand is none of them."""
         if self.loaded is None or not self.loaded.predictor.has_volume:
             return ()
         predictor = self.loaded.predictor
@@ -92,9 +92,9 @@ class Inference:
         return tuple(sorted({"PET" if kind == "PT" else kind for kind in predictor.memory_modalities}))
 
     @property
-    def listening(self) -> Listening:
+    def memory_settings(self) -> MemorySettings:
         """What a click that is made now listens to."""
-        return Listening(self.interactions, self._caseMemoryState if self.caseMemory.use else None)
+        return MemorySettings(self.interactions, self._caseMemoryState if self.caseMemory.use else None)
 
     def setCaseMemory(self, choice: CaseMemoryChoice) -> None:
         """Another memory, or the same with other cases: first clicks that are made from now on ask it anew."""
@@ -184,29 +184,29 @@ class Inference:
                 if first is not None:
                     first[1](replay.mask_of(first[0]))
                 state = replay.state_of(prompts)
-            mask, recollection = state.mask, state.recollection
+            mask, shape_prior = state.mask, state.shape_prior
             box = mask.difference_box(shown)
-            recalled = None if recollection is None else recollection.structure
+            recalled = None if shape_prior is None else shape_prior.structure
             return ComputedMask(mask, shown, box, mask.within(box), len(state.interactions), recalled)
 
         def delivered(outcome: Outcome) -> None:
             deliver(outcome)
             if outcome.error is None:
-                self._lookAhead(prompts, scan)
+                self._prefetchCrops(prompts, scan)
 
         return self.worker.submit(run, delivered, "Segmenting")
 
-    def _lookAhead(self, prompts: Prompts, scan: ScanInput | None) -> None:
+    def _prefetchCrops(self, prompts: Prompts, scan: ScanInput | None) -> None:
         """Computes what the next click will need, if nothing else is asked for meanwhile."""
-        from MemorizingSAM3DLib.engine.session.prefetch import look_ahead, pays
+        from MemorizingSAM3DLib.engine.session.prefetch import pays, prefetch_crops
 
         def run(job: Job) -> None:
             replay = self._replay
             if replay is not None and scan is self._scan:
-                encode = self.lookAhead or pays(replay.predictor.runtime)
-                look_ahead(replay.predictor, replay.state_of(prompts), job.token, encode)
+                encode = self.prefetchCrops or pays(replay.predictor.runtime)
+                prefetch_crops(replay.predictor, replay.state_of(prompts), job.token, encode)
 
-        if self.lookAhead or (self.lookAhead is None and self.loaded is not None):
+        if self.prefetchCrops or (self.prefetchCrops is None and self.loaded is not None):
             self.worker.run_ahead(run)
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ class Memories:
         self._told = ""
 
     def setInteractions(self, number: int | None) -> None:
-        """How many past clicks of a segment the next one hears, 1 to 256; None: the interaction memory is off."""
+        """How many past clicks of a segment the next one uses, 1 to 256; None: the interaction memory is off."""
         if number != self._inference.interactions:
             self._inference.interactions = number
             self.changed.emit()

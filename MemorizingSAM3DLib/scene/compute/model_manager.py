@@ -139,7 +139,7 @@ class ModelManager:
 
     def _start(self, work: Callable[[Job], Any], then: Callable[[Any], None]) -> None:
         def deliver(outcome: Outcome) -> None:
-            # The job counts as ended before anyone hears of it.
+            # The job counts as ended before anyone uses of it.
             self.text, self.fraction = "", None
             if outcome.error is None:
                 then(outcome.value)

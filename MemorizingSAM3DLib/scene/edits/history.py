@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from MemorizingSAM3DLib.engine.geometry.packed_mask import PackedMask
-from MemorizingSAM3DLib.engine.prompts import Click, Listening, Prompts
+from MemorizingSAM3DLib.engine.prompts import Click, MemorySettings, Prompts
 from MemorizingSAM3DLib.scene.compute.engine_thread import ComputedMask, Inference
 from MemorizingSAM3DLib.scene.edits.segment_record import SegmentRecord, digestOf, readRecords, writeRecords
 from MemorizingSAM3DLib.scene.scan import ScanFrame, gridOf
@@ -93,20 +93,20 @@ class SegmentState:
     """A segment between two clicks.
 
     Attributes:
-        prompts: as the user sees them now. achieved: those whose mask was written last.
-        held: what the segment held when we last looked: what we wrote, or found.
+        prompts: as the user sees them now. committed: those whose mask was written last.
+        written: what the segment held when we last looked: what we wrote, or found.
         time: the labelmap's modification time then; as long as it stays, nobody else wrote.
         request: counts what was asked for, so that a result knows whether it is still the newest.
         restored: the record that `prompts` come from, until a replay has shown that it leads to what is there.
-        interactions: how many past clicks the next one hears.
+        interactions: how many past clicks the next one uses.
         recalled: the name of the remembered structure that the segment began from, or ""; None: from none, as far as
             is known.
         others: records that do not hold for this scan, model or mask; they stay in the scene with the segment.
     """
 
     prompts: Prompts
-    achieved: Prompts
-    held: PackedMask
+    committed: Prompts
+    written: PackedMask
     time: int
     writer: SegmentWriter
     request: int = 0
@@ -140,7 +140,7 @@ class SegmentStates:
 
     def unfinished(self) -> dict[str, SegmentState]:
         """The segments whose newest clicks wait for their mask, by ID."""
-        return {ID: state for ID, state in self._states.items() if state.prompts != state.achieved}
+        return {ID: state for ID, state in self._states.items() if state.prompts != state.committed}
 
     def of(self, segmentID: str) -> SegmentState:
         """The state of a segment; one that is seen for the first time is read from the scene.
@@ -153,14 +153,14 @@ class SegmentStates:
         """
         if segmentID not in self._states:
             writer = SegmentWriter(self.segmentationNode, segmentID, self.volumeNode)
-            held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
+            written = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
             records = readRecords(self._segment(segmentID))
-            record = next((one for one in records if self._holds(one, held)), None)
-            prompts = Prompts(self._inference.addStart(held)) if record is None else self._promptsOf(record)
+            record = next((one for one in records if self._holds(one, written)), None)
+            prompts = Prompts(self._inference.addStart(written)) if record is None else self._promptsOf(record)
             self._states[segmentID] = SegmentState(
                 prompts,
                 prompts,
-                held,
+                written,
                 self._time(segmentID),
                 writer,
                 restored=record,
@@ -173,7 +173,7 @@ class SegmentStates:
     def foundChanged(self, segmentID: str) -> Prompts | None:
         """The prompts to go on with when someone else changed the segment since we looked last; None when nobody did.
 
-        They start from what the segment holds now. The state itself keeps its prompts; `held` is brought up to date.
+        They start from what the segment holds now. The state itself keeps its prompts; `written` is brought up to date.
 
         Raises:
             OutputError, VolumeError: as `of`.
@@ -182,19 +182,19 @@ class SegmentStates:
         time = self._time(segmentID)
         if time == state.time:
             return None
-        held = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
+        written = packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
         state.time = time
-        if held.difference_box(state.held).is_empty:
+        if written.difference_box(state.written).is_empty:
             return None
-        state.held, state.restored = held, None
+        state.written, state.restored = written, None
         state.interactions, state.recalled = 0, None
-        return Prompts(self._inference.addStart(held))
+        return Prompts(self._inference.addStart(written))
 
     def settle(self, segmentID: str) -> Prompts:
         """The prompts that start from what the segment holds, whatever led to it."""
         state = self.of(segmentID)
         state.restored, state.interactions, state.recalled = None, 0, None
-        return Prompts(self._inference.addStart(state.held))
+        return Prompts(self._inference.addStart(state.written))
 
     def write(self, segmentID: str, result: ComputedMask, prompts: Prompts | None) -> None:
         """Turns the segment into a computed mask, as far as masking and locked neighbours allow, and records how.
@@ -207,50 +207,52 @@ class SegmentStates:
         """
         state = self._states[segmentID]
         box, voxels = result.box, result.voxels
-        if result.shown is not state.held:
-            box = result.mask.difference_box(state.held)
+        if result.shown is not state.written:
+            box = result.mask.difference_box(state.written)
             voxels = result.mask.within(box)
         state.writer.writeVoxels(voxels, box)
         complete = state.writer.holds(voxels, box)
-        state.held = (
+        state.written = (
             result.mask if complete else packedMaskFromSegment(self.segmentationNode, segmentID, self.volumeNode)
         )
         state.time = self._time(segmentID)
         state.interactions, state.recalled = result.interactions, result.recalled
         if prompts is not None:
-            state.achieved, state.restored = prompts, None
+            state.committed, state.restored = prompts, None
             self._record(segmentID, state)
 
     def drop(self, segmentID: str) -> None:
         """Forgets a segment that is gone."""
         self._states.pop(segmentID, None)
 
-    def _holds(self, record: SegmentRecord, held: PackedMask) -> bool:
+    def _holds(self, record: SegmentRecord, written: PackedMask) -> bool:
         """Whether a record of a segment's clicks holds for this scan, this model and these voxels."""
         frame = ScanFrame(self.volumeNode)
         return (
             record.fromNothing
             and record.model == self._model
             and record.isOnGrid(gridOf(self.volumeNode))
-            and record.digest == digestOf(held)
+            and record.digest == digestOf(written)
             and all(frame.contains(click.ras) for click in record.clicks)
         )
 
     def _promptsOf(self, record: SegmentRecord) -> Prompts:
         """The recorded clicks. Those that no memory had a part in are made without one again."""
-        cases = self._inference.listening.cases
-        listening = tuple(Listening(heard, cases if asked else None) for heard, asked in record.listened)
-        return Prompts(0, record.clicks, listening or (Listening(),) * len(record.clicks))
+        cases = self._inference.memory_settings.cases
+        memory_settings = tuple(
+            MemorySettings(attended, cases if asked else None) for attended, asked in record.listened
+        )
+        return Prompts(0, record.clicks, memory_settings or (MemorySettings(),) * len(record.clicks))
 
     def _record(self, segmentID: str, state: SegmentState) -> None:
-        achieved, grid = state.achieved, gridOf(self.volumeNode)
+        committed, grid = state.committed, gridOf(self.volumeNode)
         # A memory that was asked and had nothing to say need not be asked again.
         told, hears = state.recalled is not None, bool(self._inference.hasInteractionMemory)
         listened = tuple(
-            (one.interactions if hears else None, told and one.cases is not None) for one in achieved.listening
+            (one.interactions if hears else None, told and one.cases is not None) for one in committed.memory_settings
         )
-        clicks = tuple(prompt for prompt in achieved.clicks if isinstance(prompt, Click))
-        record = SegmentRecord(clicks, achieved.start == 0, self._model, digestOf(state.held), grid, listened)
+        clicks = tuple(prompt for prompt in committed.clicks if isinstance(prompt, Click))
+        record = SegmentRecord(clicks, committed.start == 0, self._model, digestOf(state.written), grid, listened)
         writeRecords((record, *state.others), self._segment(segmentID))
 
     def _segment(self, segmentID: str) -> Any:

@@ -51,13 +51,13 @@ class SegmentEdits:
         self._inference = inference
         self._scanNode: Any = None
         self._states: SegmentStates | None = None
-        self._history = self._achieved = EditHistory()
+        self._history = self._committed = EditHistory()
         self._previewed: str | None = None
 
     def begin(self, segmentationNode: Any, scanNode: Any) -> None:
         """Starts anew, with the segments as they are now; without a segmentation and a scan nothing can be edited."""
         self._scanNode, self._states = scanNode, None
-        self._history = self._achieved = EditHistory()
+        self._history = self._committed = EditHistory()
         self._previewed, self.milliseconds = None, None
         if segmentationNode is not None and _canBeSegmented(scanNode):
             self._states = SegmentStates(segmentationNode, scanNode, self._inference, self._inference.choice.name)
@@ -78,7 +78,7 @@ class SegmentEdits:
         return self._states is not None
 
     def memoriesOf(self, segmentID: str) -> tuple[int, str | None]:
-        """How many past clicks a segment's next one hears, and the remembered structure that it began from, or None."""
+        """How many past clicks a segment's next one uses, and the remembered structure that it began from, or None."""
         if self._states is None or segmentID not in self._states:
             return 0, None
         state = self._states.of(segmentID)
@@ -109,10 +109,10 @@ class SegmentEdits:
                 return
             self._checkUnlocked(segmentID)
             self.checkInside(clicks)
-            achieved = state.achieved.clicks
+            committed = state.committed.clicks
             if self._noticed(segmentID):
                 # What had been achieved is part of what the segment is now; what the user has added since still counts.
-                clicks = _added(clicks, achieved)
+                clicks = _added(clicks, committed)
         except EngineError as error:
             self.failed.emit(messageOf(error))
             self.clicksChanged.emit(segmentID)
@@ -179,11 +179,11 @@ class SegmentEdits:
     def takeBack(self, error: BaseException) -> None:
         """Gives up what is being computed and goes back to the last edits whose masks were written."""
         self._inference.worker.cancel()
-        self._history = self._achieved
+        self._history = self._committed
         unfinished = {} if self._states is None else self._states.unfinished()
         for state in unfinished.values():
             state.request += 1
-            state.prompts = state.achieved
+            state.prompts = state.committed
         for segmentID in unfinished:
             self.clicksChanged.emit(segmentID)
         if self._previewed is not None:
@@ -198,13 +198,13 @@ class SegmentEdits:
         for segmentID in self._states.known() - segmentIDs:
             self._states.drop(segmentID)
             self._history = self._history.withoutSegment(segmentID)
-            self._achieved = self._achieved.withoutSegment(segmentID)
+            self._committed = self._committed.withoutSegment(segmentID)
         if not self._states.unfinished():
-            self._achieved = self._history
+            self._committed = self._history
 
     def _made(self, prompts: Prompts, clicks: tuple[Prompt, ...]) -> Prompts:
         """The prompts with other clicks. Those that are new listen to the memories as they are now."""
-        return replace(prompts, clicks=clicks).made_after(prompts, self._inference.listening)
+        return replace(prompts, clicks=clicks).made_after(prompts, self._inference.memory_settings)
 
     def _goTo(self, segmentID: str, prompts: Prompts) -> None:
         self._previewed = None
@@ -219,8 +219,8 @@ class SegmentEdits:
         start = self._states.foundChanged(segmentID)
         if start is None:
             return False
-        pending = _added(state.prompts.clicks, state.achieved.clicks)
-        self._achieved = self._achieved.edited(_edit(segmentID, state.achieved, start))
+        pending = _added(state.prompts.clicks, state.committed.clicks)
+        self._committed = self._committed.edited(_edit(segmentID, state.committed, start))
         self._goOnFrom(segmentID, start, pending)
         return True
 
@@ -229,13 +229,13 @@ class SegmentEdits:
         assert self._states is not None
         state = self._states.of(segmentID)
         state.request += 1
-        state.achieved, state.prompts = start, self._made(start, clicks)
+        state.committed, state.prompts = start, self._made(start, clicks)
         if clicks:
             self._request(segmentID, state.prompts)
         # What other segments still wait for stays theirs to undo.
-        self._history = self._achieved
+        self._history = self._committed
         for otherID, other in self._states.unfinished().items():
-            self._history = self._history.edited(_edit(otherID, other.achieved, other.prompts))
+            self._history = self._history.edited(_edit(otherID, other.committed, other.prompts))
         self.clicksChanged.emit(segmentID)
 
     def _endPreview(self, segmentID: str) -> None:
@@ -251,11 +251,11 @@ class SegmentEdits:
         number, started = state.request, time.perf_counter()
         first = None
         if state.restored is not None:
-            first = (state.achieved, partial(_judge, state.restored))
+            first = (state.committed, partial(_judge, state.restored))
         states = self._states
         deliver = partial(self._deliver, states, segmentID, prompts, number, started, preview)
         self._inference.compute(
-            prompts, state.held, lambda: states is self._states and state.request == number, deliver, first
+            prompts, state.written, lambda: states is self._states and state.request == number, deliver, first
         )
         self.asked.emit()
 
@@ -279,12 +279,12 @@ class SegmentEdits:
             self.takeBack(error)
 
     def _write(self, states: SegmentStates, segmentID: str, result: ComputedMask, prompts: Prompts | None) -> None:
-        before = states.of(segmentID).achieved
+        before = states.of(segmentID).committed
         states.write(segmentID, result, prompts)
         if not states.unfinished():
-            self._achieved = self._history
+            self._committed = self._history
         elif prompts is not None and prompts != before:
-            self._achieved = self._achieved.edited(_edit(segmentID, before, prompts))
+            self._committed = self._committed.edited(_edit(segmentID, before, prompts))
 
     def _startFromHeld(self, segmentID: str, prompts: Prompts) -> None:
         """The saved clicks cannot be replayed: the segment stays, and what the user has just added refines it."""
@@ -292,7 +292,7 @@ class SegmentEdits:
         state = self._states.of(segmentID)
         assert state.restored is not None
         added = _added(prompts.clicks, state.restored.clicks)
-        self._achieved = self._achieved.withoutSegment(segmentID)
+        self._committed = self._committed.withoutSegment(segmentID)
         self._goOnFrom(segmentID, self._states.settle(segmentID), added)
         if not added:
             self.failed.emit(

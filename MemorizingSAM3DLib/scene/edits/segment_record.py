@@ -83,7 +83,8 @@ class SegmentRecord:
             if not clicks or not all(math.isfinite(value) for click in clicks for value in click.ras):
                 return None
             listened = tuple(
-                (None if heard is None else int(heard), asked is True) for heard, asked in content.get("listened", ())
+                (None if attended is None else int(attended), asked is True)
+                for attended, asked in content.get("listened", ())
             )
             if listened and len(listened) != len(clicks):
                 return None

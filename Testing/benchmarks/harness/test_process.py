@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from MemorizingSAM3DLib.benchmarks.harness import process
-from MemorizingSAM3DLib.benchmarks.harness.contender import Job, Setting
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Job, Setting
 from MemorizingSAM3DLib.benchmarks.harness.process import Clock
 
 

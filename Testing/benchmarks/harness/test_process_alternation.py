@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from MemorizingSAM3DLib.benchmarks.harness import process
-from MemorizingSAM3DLib.benchmarks.harness.contender import Group, Setting
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Group, Setting
 from MemorizingSAM3DLib.benchmarks.harness.process import measure_group
-from Testing.benchmarks import some_contenders as some
-from Testing.benchmarks.some_contenders import a_contender
+from Testing.benchmarks import some_benchmark_cases as some
+from Testing.benchmarks.some_benchmark_cases import a_contender
 
 SETTING = Setting()
 

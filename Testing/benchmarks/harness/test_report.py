@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from MemorizingSAM3DLib.benchmarks.harness.contender import Contender, Group, Part, Setting, Wanted
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import BenchmarkCase, Group, Part, Setting, Wanted
 from MemorizingSAM3DLib.benchmarks.harness.machine import machine_facts
 from MemorizingSAM3DLib.benchmarks.harness.process import Finding
 from MemorizingSAM3DLib.benchmarks.harness.report import (
@@ -20,22 +20,24 @@ from MemorizingSAM3DLib.benchmarks.harness.report import (
 )
 from MemorizingSAM3DLib.benchmarks.run import write_table
 from MemorizingSAM3DLib.engine.errors import OutputError
-from Testing.benchmarks.some_contenders import quick
+from Testing.benchmarks.some_benchmark_cases import quick
 
 
 @pytest.fixture
 def report() -> Report:
     """Bars with a floor and a failure, and a curve."""
     names = ("ours", "literal", "broken")
-    bars = Group("bars", [Contender(name, quick) for name in names], "ours", {"literal": Wanted(least_ratio=2)})
+    bars = Group("bars", [BenchmarkCase(name, quick) for name in names], "ours", {"literal": Wanted(least_ratio=2)})
     facts = {"operations": 2e9, "bytes": 10, "note": "as it should be"}
     findings = [
-        Finding(bars.contenders[0], milliseconds={"": [10, 11, 12]}, facts=facts, memory={"peak_bytes": 5_000_000}),
-        Finding(bars.contenders[1], milliseconds={"": [30, 33, 36]}),
-        Finding(bars.contenders[2], "failed", "RuntimeError: a | b"),
+        Finding(
+            bars.benchmark_cases[0], milliseconds={"": [10, 11, 12]}, facts=facts, memory={"peak_bytes": 5_000_000}
+        ),
+        Finding(bars.benchmark_cases[1], milliseconds={"": [30, 33, 36]}),
+        Finding(bars.benchmark_cases[2], "failed", "RuntimeError: a | b"),
     ]
-    curve = Group("curve", [Contender(f"click, {n}", quick, x=n) for n in (1, 10)], "click, 1", x_title="clicks")
-    points = [Finding(contender, milliseconds={"": [5.0]}) for contender in curve.contenders]
+    curve = Group("curve", [BenchmarkCase(f"click, {n}", quick, x=n) for n in (1, 10)], "click, 1", x_title="clicks")
+    points = [Finding(benchmark_case, milliseconds={"": [5.0]}) for benchmark_case in curve.benchmark_cases]
     found = Report(Part("made", "A part", [bars, curve]), machine_facts(Setting(threads=2), "CPU (2 threads), float32"))
     found.ceiling = Ceiling({"float32": 1e12}, 1e9)
     found.tables = [(bars, rows_of(bars, findings, found.ceiling)), (curve, rows_of(curve, points))]
@@ -105,11 +107,11 @@ def test_numbers_have_three_digits_that_count(value, text):
 
 def found(name, times, **about):
     laps = times if isinstance(times, dict) else {"": times}
-    return Finding(Contender(name, quick), milliseconds=laps, **about)
+    return Finding(BenchmarkCase(name, quick), milliseconds=laps, **about)
 
 
 def group_of(*findings, **about):
-    return Group("g", [finding.contender for finding in findings], **about)
+    return Group("g", [finding.benchmark_case for finding in findings], **about)
 
 
 def test_a_spread_is_a_median_with_quartiles():
@@ -161,7 +163,7 @@ def test_a_target_is_met_or_missed(wanted, met):
 
 def test_what_was_not_measured_has_neither_time_nor_verdict():
     ours = found("ours", [10])
-    other = Finding(Contender("other", quick), "failed", "it broke")
+    other = Finding(BenchmarkCase("other", quick), "failed", "it broke")
     group = group_of(ours, other, reference="other", wanted={"other": Wanted(most_ms=1)})
     rows = rows_of(group, [ours, other])
     assert rows[0].ratio is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from MemorizingSAM3DLib.benchmarks.harness.contender import Setting
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Setting
 from MemorizingSAM3DLib.benchmarks.harness.process import Finding
 from MemorizingSAM3DLib.benchmarks.harness.roofline import ceiling_of, counted, device_group, encode_facts
 from MemorizingSAM3DLib.benchmarks.literal import literal_encode
@@ -43,11 +43,11 @@ def test_the_ceiling_is_the_fastest_turn_of_each():
     group = device_group(Setting())
     operations = {"operations": 1e9}
     findings = [
-        Finding(group.contenders[0], milliseconds={"": [20.0, 10.0]}, facts=operations),
-        Finding(group.contenders[1], "failed", "no bfloat16"),
-        Finding(group.contenders[2], milliseconds={"": [100.0]}, facts={"bytes": 5e8}),
+        Finding(group.benchmark_cases[0], milliseconds={"": [20.0, 10.0]}, facts=operations),
+        Finding(group.benchmark_cases[1], "failed", "no bfloat16"),
+        Finding(group.benchmark_cases[2], milliseconds={"": [100.0]}, facts={"bytes": 5e8}),
     ]
     ceiling = ceiling_of(findings)
     assert ceiling.operations == {"float32": 1e11} and ceiling.bytes == 5e9
     assert ceiling_of(findings[:2]) is None
-    assert ceiling_of([Finding(group.contenders[0], milliseconds={"a lap": [1.0]})]) is None
+    assert ceiling_of([Finding(group.benchmark_cases[0], milliseconds={"a lap": [1.0]})]) is None

@@ -5,7 +5,7 @@ import pytest
 
 from MemorizingSAM3DLib.benchmarks import fixtures
 from MemorizingSAM3DLib.benchmarks.fixtures import ORGAN_RADII_MM, a_scan, a_volume, organ_box, some_clicks
-from MemorizingSAM3DLib.benchmarks.harness.contender import Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Setting, UnavailableError
 from MemorizingSAM3DLib.benchmarks.harness.process import Clock
 from MemorizingSAM3DLib.benchmarks.parts import click as clicking
 from MemorizingSAM3DLib.learning.evaluation.baselines import BaselineError

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from MemorizingSAM3DLib.benchmarks import fixtures
-from MemorizingSAM3DLib.benchmarks.harness.contender import Group, Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Group, Setting, UnavailableError
 from MemorizingSAM3DLib.benchmarks.parts import encode as encoding
 from MemorizingSAM3DLib.benchmarks.parts.encode import attention_alone, encode_part, encoder_job
 from MemorizingSAM3DLib.engine.networks.sam3d import PublishedSAM3D
@@ -62,9 +62,9 @@ def test_every_size_is_compared_with_itself_in_dense_attention(device):
     sizes: list[Group] = [group for group in part.groups if group.title.startswith("Encode")]
     assert [group.reference for group in sizes] == ["dense"] * 3
     for group in part.groups:
-        names = [contender.name for contender in group.contenders]
+        names = [benchmark_case.name for benchmark_case in group.benchmark_cases]
         assert len(set(names)) == len(names) and {group.reference, *group.wanted} <= {*names, None}
-    assert any("cudnn" in contender.name for contender in sizes[0].contenders) == (device == "cuda")
+    assert any("cudnn" in benchmark_case.name for benchmark_case in sizes[0].benchmark_cases) == (device == "cuda")
 
 
 def test_networks_and_images_are_always_the_same_and_leave_the_global_generator_alone(monkeypatch):

@@ -8,7 +8,7 @@ from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from studies.cases import write_case_costs
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
-from Testing.engine.small_recalls import CPU
+from Testing.engine.small_retrievals import CPU
 
 
 @pytest.mark.parametrize("config", [SMALL_NATIVE, SMALL_FASTSAM3D], ids=["native", "published"])

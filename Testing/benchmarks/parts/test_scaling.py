@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from MemorizingSAM3DLib.benchmarks.harness.contender import Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import Setting, UnavailableError
 from MemorizingSAM3DLib.benchmarks.parts import scaling
 from MemorizingSAM3DLib.benchmarks.parts.scaling import knn_part, search, some_vectors
 from MemorizingSAM3DLib.engine.case_memory import nearest as engine_retrieval
@@ -42,5 +42,5 @@ def test_what_does_not_fit_into_the_memory_is_not_tried(monkeypatch):
 def test_there_is_a_group_for_each_number_of_vectors():
     part = knn_part(Setting(), [100_000, 5], 768, 1, 10)
     assert [group.title for group in part.groups] == ["100,000 vectors", "5 vectors"]
-    assert [contender.name for contender in part.groups[0].contenders] == ["torch", "faiss"]
+    assert [benchmark_case.name for benchmark_case in part.groups[0].benchmark_cases] == ["torch", "faiss"]
     assert part.groups[0].wanted["torch"].most_ms == 85 and not part.groups[1].wanted

@@ -15,13 +15,13 @@ from MemorizingSAM3DLib.engine.session.crop_policy import first_grid
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.engine.session.remember_case import (
     attention_to,
-    open_case_recall,
-    open_or_create_case_recall,
+    open_case_retrieval,
+    open_or_create_case_retrieval,
     remember,
 )
 from Testing.engine.phantoms import ball, ct_of, either
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_FULL_GRID, SMALL_NATIVE, SMALL_SAM_MED3D
-from Testing.engine.small_recalls import CPU
+from Testing.engine.small_retrievals import CPU
 
 # The native one of two tokens an edge; the one with logits on the full grid, which has no relative bias; the published
 # student with its relative positions; the published teacher, whose blocks 0, 1 and 3 have windows with a sink key.
@@ -57,7 +57,7 @@ def a_predictor(family: str, folder, places=PLACES, layers: tuple[int, ...] | No
     """It remembers balls at these places of a scan, keys and values included."""
     predictor = Predictor(a_network_that_attends(family), CPU)
     layers = (LAYERS[family][1],) if layers is None else layers
-    predictor.case_recall = open_or_create_case_recall(folder, predictor.network, layers=layers)
+    predictor.case_retrieval = open_or_create_case_retrieval(folder, predictor.network, layers=layers)
     for place in places:
         volume, mask = a_scan(place)
         predictor.set_volume(volume)
@@ -66,7 +66,7 @@ def a_predictor(family: str, folder, places=PLACES, layers: tuple[int, ...] | No
 
 
 def with_attention(predictor: Predictor, family: str, **options) -> CaseAttention:
-    attention = attention_to(predictor.case_recall.memory, predictor.network, (LAYERS[family][1],), **options)
+    attention = attention_to(predictor.case_retrieval.memory, predictor.network, (LAYERS[family][1],), **options)
     predictor.case_attention = attention
     return attention
 
@@ -82,8 +82,8 @@ def test_remembered_cases_are_heard(family, tmp_path):
     predictor = a_predictor(family, tmp_path / "memory")
     plain = embedding(predictor)
     with_attention(predictor, family)
-    heard = embedding(predictor)
-    assert heard.isfinite().all() and (heard - plain).abs().max() > 1e-4
+    attended = embedding(predictor)
+    assert attended.isfinite().all() and (attended - plain).abs().max() > 1e-4
 
 
 def test_an_empty_memory_is_the_plain_encoder_bit_for_bit(tmp_path):
@@ -125,7 +125,7 @@ def test_the_order_of_remembering_does_not_matter_nor_does_remembering_again(tmp
     outputs = []
     for name, places in (("one", PLACES), ("other", [*PLACES[::-1], *PLACES])):
         predictor = a_predictor("native", tmp_path / name, places)
-        assert len(predictor.case_recall.memory) == len(PLACES)
+        assert len(predictor.case_retrieval.memory) == len(PLACES)
         with_attention(predictor, "native")
         outputs.append(embedding(predictor))
     assert torch.equal(*outputs)
@@ -135,7 +135,7 @@ def test_a_case_that_is_removed_was_never_there(family, tmp_path):
     predictor = a_predictor(family, tmp_path / "memory")
     with_attention(predictor, family)
     whole = embedding(predictor)
-    memory = predictor.case_recall.memory
+    memory = predictor.case_retrieval.memory
     (gone,) = (case.id for case in memory.cases if case.facts.structure == f"ball {len(PLACES) - 1}")
     memory.remove(gone)
     less = embedding(predictor)  # of the same scan: what was encoded with the case is not taken again
@@ -159,7 +159,7 @@ def test_more_neighbours_than_cases_are_all_of_them(tmp_path):
 def test_the_nearest_case_is_the_crop_itself(tmp_path):
     predictor = a_predictor("native", tmp_path / "memory")
     attention = with_attention(predictor, "native", neighbours=2)
-    memory = predictor.case_recall.memory
+    memory = predictor.case_retrieval.memory
     for number, place in enumerate(PLACES):
         volume, mask = a_scan(place)
         predictor.set_volume(volume)
@@ -176,14 +176,14 @@ def test_cases_are_found_at_the_memorys_first_block_whichever_block_attends(tmp_
     config = SMALL_NATIVE.with_(depth=4)
     torch.manual_seed(1)
     predictor = Predictor(build_network(config), CPU)
-    predictor.case_recall = open_or_create_case_recall(tmp_path / "memory", predictor.network, layers=(1, 3))
+    predictor.case_retrieval = open_or_create_case_retrieval(tmp_path / "memory", predictor.network, layers=(1, 3))
     volume, mask = ct_of(ball(7), (32, 32, 32), 1.5)
     predictor.set_volume(volume)
     remember(predictor, mask)
-    predictor.case_attention = attention_to(predictor.case_recall.memory, predictor.network, (3,))
+    predictor.case_attention = attention_to(predictor.case_retrieval.memory, predictor.network, (3,))
     plain = predictor.features(first_grid(volume, (4.0, 0.0, 0.0), predictor.spacing_range, 32), plain=True)
-    heard = predictor.features(first_grid(volume, (4.0, 0.0, 0.0), predictor.spacing_range, 32))
-    assert not torch.equal(plain.embedding, heard.embedding)
+    attended = predictor.features(first_grid(volume, (4.0, 0.0, 0.0), predictor.spacing_range, 32))
+    assert not torch.equal(plain.embedding, attended.embedding)
 
 
 def test_what_is_encoded_under_one_setting_is_not_taken_under_another(tmp_path):
@@ -192,10 +192,10 @@ def test_what_is_encoded_under_one_setting_is_not_taken_under_another(tmp_path):
     before = predictor.settings
     attention = with_attention(predictor, "native")
     assert predictor.settings != before
-    heard = embedding(predictor)
+    attended = embedding(predictor)
     attention.neighbours = 1
     fewer = embedding(predictor)
-    assert not torch.equal(heard, plain) and not torch.equal(fewer, heard)
+    assert not torch.equal(attended, plain) and not torch.equal(fewer, attended)
     predictor.case_attention = None
     encodes = predictor.encodes
     assert torch.equal(embedding(predictor), plain) and predictor.encodes == encodes + 1  # another scan object
@@ -209,7 +209,7 @@ def test_what_is_remembered_and_asked_for_is_described_without_attention(tmp_pat
         volume, mask = a_scan(place)
         attending.set_volume(volume)
         remember(attending, mask, f"ball {number}")
-    assert attending.case_recall.memory.ids == plain.case_recall.memory.ids
+    assert attending.case_retrieval.memory.ids == plain.case_retrieval.memory.ids
 
 
 def test_keys_and_values_are_those_of_the_block(family):
@@ -234,13 +234,13 @@ def test_the_tokens_of_an_empty_crop_are_made_once():
 def test_blocks_that_are_not_there_are_told(tmp_path):
     network = a_network_that_attends("student")
     with pytest.raises(CaseMemoryError, match="blocks 1 to 2"):
-        open_or_create_case_recall(tmp_path / "memory", network, layers=(0,))
-    recall = open_or_create_case_recall(tmp_path / "memory", network)
+        open_or_create_case_retrieval(tmp_path / "memory", network, layers=(0,))
+    retrieval = open_or_create_case_retrieval(tmp_path / "memory", network)
     assert (tmp_path / "memory").is_dir()
     with pytest.raises(CaseMemoryError, match="keeps no keys and values of block 1"):
-        attention_to(recall.memory, network, (1,))
+        attention_to(retrieval.memory, network, (1,))
     with pytest.raises(CaseMemoryError, match="keeps no keys and values of block 1"):
-        open_or_create_case_recall(tmp_path / "memory", network, layers=(1,))
+        open_or_create_case_retrieval(tmp_path / "memory", network, layers=(1,))
 
 
 def test_another_encoders_memory_is_refused(tmp_path):
@@ -248,19 +248,19 @@ def test_another_encoders_memory_is_refused(tmp_path):
     torch.manual_seed(99)
     other = build_network(SMALL_NATIVE)
     with pytest.raises(CaseMemoryError, match="another image encoder"):
-        open_case_recall(tmp_path / "memory", other)
+        open_case_retrieval(tmp_path / "memory", other)
 
 
 def test_a_memory_without_structures_is_refused(tmp_path):
     network = a_network_that_attends("native")
     CaseMemory.create(tmp_path / "memory", CaseLayout({"descriptor": ("float16", (16,))}), encoder_fingerprint(network))
     with pytest.raises(CaseMemoryError, match="where structures were"):
-        open_case_recall(tmp_path / "memory", network)
+        open_case_retrieval(tmp_path / "memory", network)
 
 
 def test_an_empty_folder_becomes_a_memory(tmp_path):
     (tmp_path / "memory").mkdir()
-    assert len(open_or_create_case_recall(tmp_path / "memory", a_network_that_attends("native")).memory) == 0
+    assert len(open_or_create_case_retrieval(tmp_path / "memory", a_network_that_attends("native")).memory) == 0
 
 
 def test_a_mask_of_another_grid_is_refused(tmp_path):

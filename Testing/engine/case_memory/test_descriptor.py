@@ -15,10 +15,10 @@ from MemorizingSAM3DLib.engine.case_memory.descriptor import (
     Calibration,
     CropFacts,
     Projection,
-    both_looks,
     calibration_for,
-    closer_grid,
     descriptor_size,
+    finer_grid,
+    multi_scale_descriptor,
     projected,
     unit,
 )
@@ -29,7 +29,7 @@ from MemorizingSAM3DLib.engine.networks.image_encoder import ImageFeatures
 from MemorizingSAM3DLib.engine.networks.sam3d import build_network
 from Testing.engine.phantoms import ball, ct_of
 from Testing.engine.small_networks import SMALL_FASTSAM3D, SMALL_NATIVE
-from Testing.engine.small_recalls import a_predictor
+from Testing.engine.small_retrievals import a_predictor
 
 
 def a_network(config=SMALL_NATIVE):
@@ -39,7 +39,7 @@ def a_network(config=SMALL_NATIVE):
 
 def looked(network, image: torch.Tensor):
     features = network.encode(image)
-    return both_looks(features, features)
+    return multi_scale_descriptor(features, features)
 
 
 def an_image(seed: int = 0) -> torch.Tensor:
@@ -173,14 +173,14 @@ GRID = CropGrid((1.0, 2.0, 3.0), 3.0, 64)
 
 
 def test_the_close_look_is_about_the_same_place_as_far_as_the_network_knows_such_voxels():
-    assert closer_grid(GRID, (0.5, 6.0)) == CropGrid((1.0, 2.0, 3.0), 1.5, 64)
-    assert closer_grid(GRID, (2.0, 6.0)).spacing == 2.0
-    assert closer_grid(CropGrid((0.0, 0.0, 0.0), 1.5, 64), (1.5, 1.5)).spacing == 1.5
+    assert finer_grid(GRID, (0.5, 6.0)) == CropGrid((1.0, 2.0, 3.0), 1.5, 64)
+    assert finer_grid(GRID, (2.0, 6.0)).spacing == 2.0
+    assert finer_grid(CropGrid((0.0, 0.0, 0.0), 1.5, 64), (1.5, 1.5)).spacing == 1.5
 
 
 def test_both_looks_are_kept_whole():
     wide, close = (ImageFeatures(torch.full((1, 3, 2, 2, 2), v), (torch.full((1, 4, 8, 8, 8), v),)) for v in (1.0, 2.0))
-    both = both_looks(wide, close)
+    both = multi_scale_descriptor(wide, close)
     assert both.embedding.shape == (1, 6, 2, 2, 2) and both.embedding[0, :, 0, 0, 0].tolist() == [1, 1, 1, 2, 2, 2]
     assert [float(skip.mean()) for skip in both.skips] == [1.0, 2.0]
 
@@ -188,9 +188,9 @@ def test_both_looks_are_kept_whole():
 def test_a_place_that_was_looked_at_is_not_encoded_again_unless_nothing_is_kept(tmp_path):
     predictor = a_predictor(tmp_path)
     predictor.set_volume(ct_of(ball(12), (44, 44, 44), 2.0)[0])
-    kept = predictor.surroundings(GRID)
+    kept = predictor.multi_scale_features(GRID)
     count = predictor.encodes
-    assert torch.equal(predictor.surroundings(GRID).embedding, kept.embedding)
+    assert torch.equal(predictor.multi_scale_features(GRID).embedding, kept.embedding)
     assert predictor.encodes == count
-    assert torch.equal(predictor.surroundings(GRID, keep=False).embedding, kept.embedding)
+    assert torch.equal(predictor.multi_scale_features(GRID, keep=False).embedding, kept.embedding)
     assert predictor.encodes > count

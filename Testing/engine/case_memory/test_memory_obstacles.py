@@ -143,7 +143,7 @@ def test_what_is_no_memory_is_refused_and_not_changed(tmp_path, content):
 
 
 def test_a_newer_version_asks_for_an_update(memory):
-    sheet = memory.path / "memory.json"
-    sheet.write_text(sheet.read_text().replace('"version": 1', '"version": 2'))
+    manifest = memory.path / "memory.json"
+    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(CaseMemoryError, match="Update"):
         CaseMemory.open(memory.path)

@@ -25,9 +25,9 @@ from MemorizingSAM3DLib.engine.geometry import (
     box_of_crop,
     mask_to_crop,
     paste_logits,
-    paste_signs,
     pasting,
     resample_to_crop,
+    threshold_on_scan,
 )
 from MemorizingSAM3DLib.engine.geometry import resampling as resampling_module
 from MemorizingSAM3DLib.engine.geometry.resampling import parallel_axes, weighted
@@ -478,7 +478,7 @@ def test_pasted_signs_are_those_of_the_pasted_logits(directions, refined, seed):
     grid = CropGrid((14.0, -33.0, 80.0), 1.6, 16)
     logits = np.random.default_rng(seed).normal(size=(8, 8, 8)).astype(np.float32)
     for box in (None, Box(2, 3, 1, 11, 9, 12), Box(0, 0, 0, 0, 0, 0)):
-        done, signs = paste_signs(logits, grid, scan, box, refined, torch.device("cpu"))
+        done, signs = threshold_on_scan(logits, grid, scan, box, refined, torch.device("cpu"))
         same, values = paste_logits(logits, grid, scan, box, refined)
         assert done == same and signs.dtype == bool
         np.testing.assert_array_equal(signs, values > 0)

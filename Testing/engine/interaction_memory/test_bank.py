@@ -115,7 +115,7 @@ def writes_of(bank: InteractionBank, interactions: Sequence[Interaction], grid: 
     return bank.writes - before
 
 
-def heard(stack: MemoryStack, attention=ATTENTION) -> torch.Tensor:
+def attended(stack: MemoryStack, attention=ATTENTION) -> torch.Tensor:
     return attention(an_embedding(attention.config), stack, positions(attention.config))
 
 
@@ -151,16 +151,16 @@ def test_a_stack_is_that_of_the_last_interactions(kinds, count):
     attention = an_attention(InteractionConfig(16, 4, 2, 8, kinds))
     stack = a_bank(4, attention).load(PAST[:count], CROP_OF_A_BANK)
     kept = [attention.project(one.sparse, one.dense) for one in PAST[:count][-4:]]
-    torch.testing.assert_close(heard(stack, attention), heard(attention.stack(kept), attention))
+    torch.testing.assert_close(attended(stack, attention), attended(attention.stack(kept), attention))
     assert ((stack.sparse is None), (stack.dense is None)) == (kinds == "dense", kinds == "sparse")
 
 
 def test_an_overflow_drops_the_oldest_only():
-    past, result = PAST[:6], heard(a_bank(4).load(PAST[:6], CROP_OF_A_BANK))
+    past, result = PAST[:6], attended(a_bank(4).load(PAST[:6], CROP_OF_A_BANK))
     for number in range(6):
         one = past[number]
         other = Interaction(number, one.click, CROP_OF_A_BANK, one.sparse + 1, one.dense.flip(2))
-        with_other = heard(a_bank(4).load([*past[:number], other, *past[number + 1 :]], CROP_OF_A_BANK))
+        with_other = attended(a_bank(4).load([*past[:number], other, *past[number + 1 :]], CROP_OF_A_BANK))
         assert torch.equal(with_other, result) == (number < 2)
 
 
@@ -169,9 +169,9 @@ def test_what_a_state_does_not_remember_is_hidden():
     kept = PAST[7:10]
     alone = ATTENTION.stack([ATTENTION.project(one.sparse, one.dense) for one in kept])
     bank = a_bank(8)
-    torch.testing.assert_close(heard(bank.load(kept, CROP_OF_A_BANK)), heard(alone))
+    torch.testing.assert_close(attended(bank.load(kept, CROP_OF_A_BANK)), attended(alone))
     bank.load(PAST[:9], CROP_OF_A_BANK)  # the other slots hold something now
-    torch.testing.assert_close(heard(bank.load(kept, CROP_OF_A_BANK)), heard(alone))
+    torch.testing.assert_close(attended(bank.load(kept, CROP_OF_A_BANK)), attended(alone))
 
 
 @settings(max_examples=20, deadline=None)
@@ -184,7 +184,7 @@ def test_whatever_was_asked_before_a_stack_is_bit_for_bit_that_of_a_fresh_bank(a
         past = changed(PAST[:count], number)
         stack, fresh = bank.load(past, grid), a_bank(5).load(past, grid)
         assert torch.equal(stack.ages, fresh.ages)
-        assert torch.equal(heard(stack), heard(fresh))
+        assert torch.equal(attended(stack), attended(fresh))
 
 
 # What it costs
@@ -240,7 +240,7 @@ def test_it_grows_with_what_it_holds_up_to_its_size_and_keeps_it():
     assert bank.writes == 40
     assert sorted(set(slots)) == [16, 32, 38]
     assert all(held >= min(count, 38) for count, held in enumerate(slots, 1))
-    assert torch.equal(heard(bank.load(PAST, CROP_OF_A_BANK)), heard(a_bank(38).load(PAST, CROP_OF_A_BANK)))
+    assert torch.equal(attended(bank.load(PAST, CROP_OF_A_BANK)), attended(a_bank(38).load(PAST, CROP_OF_A_BANK)))
 
 
 def room_of(stack: MemoryStack) -> int:
@@ -268,7 +268,9 @@ def test_cleared_it_holds_nothing_and_works_on():
     del one
     gc.collect()
     assert [reference() for reference in alive] == [None, None]
-    assert torch.equal(heard(bank.load(PAST[:6], CROP_OF_A_BANK)), heard(a_bank(4).load(PAST[:6], CROP_OF_A_BANK)))
+    assert torch.equal(
+        attended(bank.load(PAST[:6], CROP_OF_A_BANK)), attended(a_bank(4).load(PAST[:6], CROP_OF_A_BANK))
+    )
 
 
 def test_a_write_that_fails_leaves_no_slot_that_claims_to_hold_it(monkeypatch):
@@ -284,7 +286,7 @@ def test_a_write_that_fails_leaves_no_slot_that_claims_to_hold_it(monkeypatch):
         bank.load(changed(PAST[:4], 2), CROP_OF_A_BANK)
     monkeypatch.undo()
     for past in (PAST[:4], changed(PAST[:4], 2)):
-        assert torch.equal(heard(bank.load(past, CROP_OF_A_BANK)), heard(a_bank(4).load(past, CROP_OF_A_BANK)))
+        assert torch.equal(attended(bank.load(past, CROP_OF_A_BANK)), attended(a_bank(4).load(past, CROP_OF_A_BANK)))
 
 
 # Another crop
@@ -307,7 +309,7 @@ def test_in_another_crop_a_click_is_embedded_where_it_lies_and_its_mask_moved(fa
     dense, known = resampled(one.dense, old, new)
     expected = attention.stack([attention.project(token, dense, None, known)])
     assert not known.all()
-    torch.testing.assert_close(heard(stack, attention), heard(expected, attention), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(attended(stack, attention), attended(expected, attention), atol=1e-4, rtol=1e-4)
     assert stack.sparse.known.all() and torch.equal(stack.dense.known, expected.dense.known)
 
 
@@ -321,17 +323,17 @@ def test_a_click_outside_the_new_crop_is_hidden():
 
 def test_going_to_another_crop_and_back_blurs_nothing():
     bank = a_bank(4)
-    before = heard(bank.load(PAST[:4], CROP_OF_A_BANK)).clone()
+    before = attended(bank.load(PAST[:4], CROP_OF_A_BANK)).clone()
     for grid in (BESIDE, CropGrid((0.3, 0.2, 0.1), 1.7, 64), CROP_OF_A_BANK):
         bank.load(PAST[:4], grid)
-    assert torch.equal(heard(bank.load(PAST[:4], CROP_OF_A_BANK)), before)
+    assert torch.equal(attended(bank.load(PAST[:4], CROP_OF_A_BANK)), before)
 
 
 def test_interactions_of_several_crops_are_heard_together():
     past = [*PAST[:2], *some_interactions(2, CONFIG, BESIDE, first=2)]
     stack = a_bank(4).load(past, BESIDE)
     assert stack.dense.known.unflatten(1, (4, 4, 4))[0, 3, 0, 0].tolist() == [False, False, True, True]
-    assert heard(stack).isfinite().all()
+    assert attended(stack).isfinite().all()
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -341,4 +343,4 @@ def test_a_state_that_heard_few_of_many_is_heard_by_a_larger_bank(padded):
     bank = a_bank(60)
     stack = known_alone(bank.load_padded(past, CROP_OF_A_BANK)) if padded else bank.load(past, CROP_OF_A_BANK)
     expected = a_bank(10).load(past, CROP_OF_A_BANK)
-    torch.testing.assert_close(heard(stack), heard(expected), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(attended(stack), attended(expected), atol=1e-5, rtol=1e-5)

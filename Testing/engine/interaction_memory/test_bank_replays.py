@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from MemorizingSAM3DLib.engine.geometry import CropGrid
 from MemorizingSAM3DLib.engine.interaction_memory.bank import Interaction
-from MemorizingSAM3DLib.engine.interaction_memory.conditioning import InteractionRecall
+from MemorizingSAM3DLib.engine.interaction_memory.conditioning import InteractionConditioner
 from MemorizingSAM3DLib.engine.networks.image_encoder import ImageFeatures
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.engine.runtime.device import choose_runtime
@@ -179,19 +179,19 @@ def live_interactions() -> int:
 def test_a_thousand_clicks_do_not_make_the_memory_grow():
     before = live_interactions()
     network = NETWORKS["published"]
-    recall = InteractionRecall(network, a_memory(network), choose_runtime("cpu"), SIZE)
+    retrieval = InteractionConditioner(network, a_memory(network), choose_runtime("cpu"), SIZE)
     features = ImageFeatures(torch.ones(1, 48, 4, 4, 4))
     grid, logits, past, counts = CropGrid((0.0, 0.0, 0.0), 1.5, 32), np.ones((16, 16, 16), np.float32), (), {}
     with torch.inference_mode():
         for number in range(1, 1001):
-            recall.heard(features, grid, past)
-            past = recall.remember(features, grid, Click((0.0, number % 20, 0.0)), logits, past)
+            retrieval.attended(features, grid, past)
+            past = retrieval.remember(features, grid, Click((0.0, number % 20, 0.0)), logits, past)
             if number in (SIZE + 1, 100, 1000):
                 counts[number] = live_interactions() - before
     # The one that was dropped last is held by the bank until another takes its slot.
     assert counts == dict.fromkeys(counts, SIZE + 1)
     assert past[-1].number == 999
-    del past, recall
+    del past, retrieval
     assert live_interactions() == before
 
 

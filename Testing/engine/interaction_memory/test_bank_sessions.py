@@ -48,8 +48,8 @@ def test_an_untrained_memory_changes_no_mask(family):
 def test_the_first_click_is_the_plain_models_and_the_later_ones_are_not(family, kinds, tuned):
     network, clicks = NETWORKS[family], some_clicks(4)
     plain = masks_of(a_session(network, None), clicks)
-    heard = masks_of(a_session(network, a_memory(network, kinds, tuned=tuned)), clicks)
-    first, *later = same(heard, plain)
+    attended = masks_of(a_session(network, a_memory(network, kinds, tuned=tuned)), clicks)
+    first, *later = same(attended, plain)
     assert first and not all(later)
 
 
@@ -75,24 +75,24 @@ def test_without_memories_logits_are_bit_for_bit_the_plain_networks(family):
     predictors = [a_predictor(network, memory) for memory in (None, a_memory(network, tuned=True))]
     for predictor in predictors:
         predictor.set_volume(SCAN)
-    plain, heard = predictors
+    plain, attended = predictors
     first = plain.logits(grid, clicks[:1], None)
-    memories = heard.remember(grid, clicks[0], first)
+    memories = attended.remember(grid, clicks[0], first)
     assert plain.remember(grid, clicks[0], first) == ()
-    alone, after = plain.logits(grid, clicks, first), heard.logits(grid, clicks, first, memories)
-    assert np.array_equal(heard.logits(grid, clicks[:1], None), first)
-    assert np.array_equal(heard.logits(grid, clicks, first), alone)
+    alone, after = plain.logits(grid, clicks, first), attended.logits(grid, clicks, first, memories)
+    assert np.array_equal(attended.logits(grid, clicks[:1], None), first)
+    assert np.array_equal(attended.logits(grid, clicks, first), alone)
     assert not np.allclose(after, alone, atol=1e-3)
     assert np.array_equal(plain.logits(grid, clicks, first, memories), alone)
-    heard.set_interaction_memory(False)
-    assert np.array_equal(heard.logits(grid, clicks, first, memories), alone)
+    attended.set_interaction_memory(False)
+    assert np.array_equal(attended.logits(grid, clicks, first, memories), alone)
 
 
 def test_memories_are_heard_in_another_crop():
     network, clicks = NETWORKS["published"], some_clicks(6, WIDE)
-    plain, heard = (a_session(network, memory, WIDE) for memory in (None, a_memory(network)))
-    assert not all(same(masks_of(heard, clicks), masks_of(plain, clicks)))
-    refiner = ClickRefiner(heard.predictor)
+    plain, attended = (a_session(network, memory, WIDE) for memory in (None, a_memory(network)))
+    assert not all(same(masks_of(attended, clicks), masks_of(plain, clicks)))
+    refiner = ClickRefiner(attended.predictor)
     state = MaskState()
     for click in clicks:
         state = refiner.refine(state, click)
@@ -123,7 +123,7 @@ def test_in_bfloat16_replays_are_exact_too(family):
     session = a_session(network, a_memory(network), precision="bfloat16")
     grid = CropGrid((0.0, 0.0, 0.0), 1.5, network.config.image_size)
     logits = session.predictor.logits(grid, clicks[:1], None)
-    memories = session.predictor.remember(grid, clicks[0], logits)
+    memories = session.predictor.append_interaction(grid, clicks[0], logits)
     assert np.isfinite(session.predictor.logits(grid, clicks[:2], logits, memories)).all()
 
 

@@ -103,11 +103,11 @@ def test_a_session_is_clicked_undone_and_redone():
 def test_past_interactions_are_heard_by_a_memory_that_was_trained_and_change_nothing_else():
     network = a_network()
     memories_of = (None, an_untrained_memory(network), a_memory(network))
-    plain, untrained, heard = (a_predictor(network, memory=memory) for memory in memories_of)
+    plain, untrained, attended = (a_predictor(network, memory=memory) for memory in memories_of)
     first = plain.logits(GRID, [FIRST], None)
     expected = plain.logits(GRID, [FIRST, SECOND], first)
-    for predictor in (untrained, heard):
-        memories = predictor.remember(GRID, FIRST, predictor.logits(GRID, [FIRST], None))
+    for predictor in (untrained, attended):
+        memories = predictor.append_interaction(GRID, FIRST, predictor.logits(GRID, [FIRST], None))
         found = predictor.logits(GRID, [FIRST, SECOND], first, memories)
         assert len(memories) == 1 and np.isfinite(found).all()
         assert np.allclose(found, expected, atol=1e-4) == (predictor is untrained)

@@ -212,8 +212,8 @@ def literally_from_clicks(attention, x, where, tokens, known):
     times = torch.stack([attention.click_times[len(tokens) - 1 - n] for n in seen])
     own = tokens[seen]
     timed = own + times
-    heard = [literally_attended(attention.click_attention, timed[n], timed, own) for n in range(len(seen))]
-    clicks = attention.click_norm(own + torch.stack(heard))
+    attended = [literally_attended(attention.click_attention, timed[n], timed, own) for n in range(len(seen))]
+    clicks = attention.click_norm(own + torch.stack(attended))
     queries = attention.image_to_click_norm(x) + where
     answers = [literally_attended(attention.image_to_click, query, clicks + times, clicks) for query in queries]
     return x + torch.stack(answers)

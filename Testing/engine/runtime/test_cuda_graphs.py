@@ -210,7 +210,7 @@ def test_too_little_memory_for_a_graph_is_the_ladders_business_and_records_nothi
     session.set_image(SCAN)
     session.add_click(some_clicks(1)[0])
     assert predictor.graphs is None and backend.records == 1
-    assert predictor.ladder.warning is not None
+    assert predictor.fallback.warning is not None
 
 
 @pytest.mark.parametrize("with_memory", [False, True], ids=["plain", "with memory"])

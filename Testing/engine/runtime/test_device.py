@@ -18,9 +18,9 @@ from MemorizingSAM3DLib.engine.runtime.device import DeviceError, choose_runtime
 needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked")
 _COUNT_NEW_PAGES = """
 import resource, sys, numpy as np
-from MemorizingSAM3DLib.engine.freed_memory import keep_freed_memory
+from MemorizingSAM3DLib.engine.freed_memory import tune_allocator
 if sys.argv[1] == "kept":
-    assert keep_freed_memory()
+    assert tune_allocator()
 def work():
     for _ in range(20):
         blocks = [np.ones(1 << 20, np.float32) for _ in range(6)]  # 4 MB each
@@ -43,7 +43,7 @@ def test_blocks_that_are_freed_and_asked_for_again_cost_no_new_pages():
 
 def test_where_there_is_no_glibc_nothing_is_asked(monkeypatch):
     monkeypatch.setattr(device.platform, "libc_ver", lambda: ("", ""))
-    assert device.keep_freed_memory.__wrapped__() is False
+    assert device.tune_allocator.__wrapped__() is False
 
 
 @pytest.fixture

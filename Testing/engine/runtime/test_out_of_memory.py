@@ -42,14 +42,14 @@ class Scarce:
 
     @property
     def taken(self) -> tuple[str, ...]:
-        return tuple(rung.name for rung in self.predictor.ladder.taken)
+        return tuple(rung.name for rung in self.predictor.fallback.taken)
 
 
 def test_with_enough_memory_nothing_is_given_up_and_nothing_said():
     plain = Scarce()
     masks_of(plain.session, some_clicks(3))
     assert plain.taken == () and plain.memory.done == []
-    assert plain.predictor.ladder.warning is None
+    assert plain.predictor.fallback.warning is None
 
 
 def test_a_click_for_which_memory_ran_out_gives_the_mask_that_it_gives_with_enough():
@@ -187,11 +187,11 @@ def test_after_the_third_rung_memories_are_kept_in_half_precision_and_say_nearly
     states = [one.session._replay.state_of(one.session._history.current) for one in (scarce, plain)]
     assert states[0].interactions[-1].dense.dtype == torch.float16
     assert scarce.predictor._interactions.bank._dense.key.dtype == torch.float16
-    heard = [
+    attended = [
         one.predictor.logits(grid, clicks[:3], None, state.interactions)
         for one, state in zip((scarce, plain), states, strict=True)
     ]
-    np.testing.assert_allclose(*heard, atol=2e-2, rtol=2e-2)
+    np.testing.assert_allclose(*attended, atol=2e-2, rtol=2e-2)
 
 
 def test_on_the_last_rung_every_module_that_computes_is_moved_and_the_runtime_is_the_cpus():
@@ -223,7 +223,7 @@ def test_a_full_host_is_no_reason_to_leave_the_gpu_or_to_shrink_what_is_on_it():
         raise MemoryError
 
     with pytest.raises(MemoryExhaustedError, match="The computer's memory is full"):
-        scarce.predictor.ladder.run(full)
+        scarce.predictor.fallback.run(full)
     assert scarce.taken == ("CACHE",) and len(calls) == 2
 
 
@@ -244,14 +244,14 @@ def test_another_error_is_none_of_the_ladders_business():
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        scarce.predictor.ladder.run(broken)
+        scarce.predictor.fallback.run(broken)
     assert len(calls) == 1 and scarce.taken == ()
 
 
 def test_what_was_given_up_is_said_in_one_sentence_with_what_to_do():
     scarce = Scarce({1, 2})
     scarce.session.add_click(some_clicks(1)[0])
-    warning = scarce.predictor.ladder.warning
+    warning = scarce.predictor.fallback.warning
     assert warning.startswith("The memory of NVIDIA Test 1, 8 GB ran out")
     assert Rung.CACHE.value in warning and Rung.BANK.value in warning and Rung.CPU.value not in warning
     assert warning.endswith("Close other programs to have more.")
@@ -260,7 +260,7 @@ def test_what_was_given_up_is_said_in_one_sentence_with_what_to_do():
 def test_after_a_fall_the_warning_names_the_device_that_was_left_and_how_to_go_back():
     scarce = Scarce(range(1, 5))
     scarce.session.add_click(some_clicks(1)[0])
-    warning = scarce.predictor.ladder.warning
+    warning = scarce.predictor.fallback.warning
     assert "NVIDIA Test 1" in warning and "on the CPU now" in warning and "To go back" in warning
 
 
@@ -315,5 +315,5 @@ def test_the_error_that_is_gone_holds_no_tensor_while_memory_is_freed():
         return large.sum()
 
     scarce.memory.free_cache = lambda: seen.append(alive[0]() is None)
-    scarce.predictor.ladder.run(hungry)
+    scarce.predictor.fallback.run(hungry)
     assert seen == [True]

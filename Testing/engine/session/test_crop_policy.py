@@ -8,9 +8,9 @@ import pytest
 from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume
 from MemorizingSAM3DLib.engine.session.crop_policy import (
     better_grid,
-    closer_spacing,
     cut_faces,
     finer_ratio,
+    finer_spacing,
     first_grid,
     grid_around,
     spacing_for,
@@ -161,8 +161,8 @@ def test_thickness_is_the_side_of_a_long_rod_whatever_its_voxels():
 
 
 def test_looks_come_closer_with_the_clicks_but_not_nearer_than_they_may():
-    thick = [closer_spacing(45, (0.5, 6.0), 64, clicks) for clicks in (3, 7, 8, 14, 15, 29, 30, 500)]
+    thick = [finer_spacing(45, (0.5, 6.0), 64, clicks) for clicks in (3, 7, 8, 14, 15, 29, 30, 500)]
     assert thick == pytest.approx([5, 5, 3.75, 3.75, 2.5, 2.5, 1.875, 1.875])
-    thin = [closer_spacing(3, (0.5, 6.0), 64, clicks) for clicks in (3, 8, 15, 30)]
+    thin = [finer_spacing(3, (0.5, 6.0), 64, clicks) for clicks in (3, 8, 15, 30)]
     assert thin == pytest.approx([110 / 64, 110 / 64, 60 / 64, 40 / 64])
-    assert closer_spacing(3, (1.5, 1.5), 128, 40) == 1.5  # a published network knows one scale
+    assert finer_spacing(3, (1.5, 1.5), 128, 40) == 1.5  # a published network knows one scale

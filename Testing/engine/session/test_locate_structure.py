@@ -11,7 +11,7 @@ from MemorizingSAM3DLib.engine.session.locate_structure import Proposer, lattice
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.engine.session.session import InteractiveSession
 from Testing.engine.phantoms import LEFT_HANDED, ball, ct_of, either, ras_of_voxels
-from Testing.engine.small_recalls import CPU, BlindNetwork, a_predictor, remember_in
+from Testing.engine.small_retrievals import CPU, BlindNetwork, a_predictor, remember_in
 
 COUNTS, SPACING = (44, 44, 44), 2.0
 LEFT = ball(12, (-16, 4, 0))

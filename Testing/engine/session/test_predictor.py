@@ -77,7 +77,7 @@ def test_native_networks_hear_every_click_of_the_crop_in_its_voxels():
     predictor = a_predictor()
     clicks = [Click((-31.5, 0.5, 1.5)), Click((500.0, 0.0, 0.0)), Click((4.0, -7.5, 2.25), positive=False)]
     predictor.logits(GRIDS[0], clicks, None)
-    coords, labels, previous = predictor.network.heard[-1]
+    coords, labels, previous = predictor.network.attended[-1]
     assert coords.tolist() == [[[0.0, 32.0, 33.0], [35.5, 24.0, 33.75]]]
     assert labels.tolist() == [[1, 0]]
     assert previous is None
@@ -88,10 +88,10 @@ def test_published_networks_hear_the_newest_click_of_the_crop_only():
     previous = np.full((32, 32, 32), 0.5, np.float32)
     clicks = [CLICK, Click((4.0, -7.5, 2.25), positive=False), Click((500.0, 0.0, 0.0))]
     predictor.logits(CropGrid((0.0, 0.0, 0.0), 1.5, 128), clicks, previous)
-    coords, labels, heard = predictor.network.heard[-1]
+    coords, labels, attended = predictor.network.attended[-1]
     assert coords[0].numpy() == pytest.approx(np.array([[4 / 1.5 + 63.5, -5 + 63.5, 1.5 + 63.5]]))
     assert labels.tolist() == [[0]]
-    assert (heard[0, 0].numpy() == previous).all()
+    assert (attended[0, 0].numpy() == previous).all()
 
 
 def test_published_networks_are_shown_a_millimetre_and_a_half_and_native_ones_a_range():

@@ -13,7 +13,7 @@ from MemorizingSAM3DLib.engine.runtime.device import Runtime, choose_runtime
 from MemorizingSAM3DLib.engine.runtime.worker import CancelledError, CancelToken, Worker
 from MemorizingSAM3DLib.engine.session import prefetch
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
-from MemorizingSAM3DLib.engine.session.prefetch import likely_grids, look_ahead, pays
+from MemorizingSAM3DLib.engine.session.prefetch import likely_grids, pays, prefetch_crops
 from MemorizingSAM3DLib.engine.session.refinement import MaskState
 from MemorizingSAM3DLib.engine.session.replay import Replay
 from Testing.engine.click_networks import BrightnessNetwork
@@ -32,7 +32,7 @@ def test_likely_crops_are_encoded_and_the_next_click_in_them_encodes_nothing():
     replay = a_replay()
     state = replay.state_of(CLICKS)
     replay.predictor._cache.clear()
-    assert look_ahead(replay.predictor, state, CancelToken()) == len(likely_grids(replay.predictor, state)) > 0
+    assert prefetch_crops(replay.predictor, state, CancelToken()) == len(likely_grids(replay.predictor, state)) > 0
     before = replay.predictor.encodes
     replay.state_of(Prompts(0, (*CLICKS.clicks, Click((2.0, 2.0, 2.0)))))
     assert replay.predictor.encodes == before
@@ -41,15 +41,15 @@ def test_likely_crops_are_encoded_and_the_next_click_in_them_encodes_nothing():
 def test_what_is_encoded_already_is_not_encoded_again():
     replay = a_replay()
     state = replay.state_of(CLICKS)
-    look_ahead(replay.predictor, state, CancelToken())
-    assert look_ahead(replay.predictor, state, CancelToken()) == 0
+    prefetch_crops(replay.predictor, state, CancelToken())
+    assert prefetch_crops(replay.predictor, state, CancelToken()) == 0
 
 
 def test_no_crop_that_is_kept_goes_for_one_that_may_be_used():
     replay = a_replay(embeddings=1)
     state = replay.state_of(CLICKS)
     kept = list(replay.predictor._cache)
-    assert look_ahead(replay.predictor, state, CancelToken()) == 0
+    assert prefetch_crops(replay.predictor, state, CancelToken()) == 0
     assert list(replay.predictor._cache) == kept
 
 
@@ -65,7 +65,7 @@ def test_it_ends_when_it_is_cancelled():
     replay.predictor._cache.clear()
     token.cancel()
     with pytest.raises(CancelledError):
-        look_ahead(replay.predictor, state, token)
+        prefetch_crops(replay.predictor, state, token)
     assert replay.predictor._token is None
 
 
@@ -173,7 +173,7 @@ def test_on_the_worker_a_click_that_comes_meanwhile_gives_the_mask_it_gives_with
     second = Prompts(0, (*CLICKS.clicks, Click((2.0, 2.0, 2.0))))
     state, masks = replay.state_of(CLICKS), []
     replay.predictor._cache.clear()
-    a_worker.run_ahead(lambda job: look_ahead(replay.predictor, state, job.token))
+    a_worker.run_ahead(lambda job: prefetch_crops(replay.predictor, state, job.token))
     a_worker.submit(lambda job: replay.mask_of(second), lambda outcome: masks.append(outcome.value))
     settle(a_worker)
     assert (masks[0].bits, masks[0].box) == (plain.mask_of(second).bits, plain.mask_of(second).box)
@@ -190,7 +190,7 @@ def test_the_likeliest_crop_is_conditioned_on_past_clicks_and_the_next_mask_stay
         for place in ((2.0, 2.0, 2.0), (-3.0, 4.0, 1.0), (6.0, 0.0, 0.0)):
             state = replay.state_of(prompts)
             if ahead:
-                assert look_ahead(replay.predictor, state, CancelToken(), encode=False) == 0
+                assert prefetch_crops(replay.predictor, state, CancelToken(), encode=False) == 0
                 assert replay.predictor._interactions._prepared[1] == state.interactions
             prompts = Prompts(0, (*prompts.clicks, Click(place)))
         masks.append(replay.mask_of(prompts))
@@ -202,5 +202,5 @@ def test_a_memory_that_is_off_prepares_nothing():
     replay = Replay(Predictor(network, choose_runtime("cpu"), interaction_memory=a_memory(network)), SCAN)
     state = replay.state_of(CLICKS)
     replay.predictor.set_interaction_memory(False)
-    look_ahead(replay.predictor, state, CancelToken(), encode=False)
+    prefetch_crops(replay.predictor, state, CancelToken(), encode=False)
     assert replay.predictor._interactions._prepared is None

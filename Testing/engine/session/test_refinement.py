@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from MemorizingSAM3DLib.engine.case_memory.recall import Recollection
+from MemorizingSAM3DLib.engine.case_memory.retrieval import ShapePrior
 from MemorizingSAM3DLib.engine.case_memory.shape_prior import ANCHORS, SHAPE_SIZE, StructureShape
 from MemorizingSAM3DLib.engine.errors import ClickError
 from MemorizingSAM3DLib.engine.geometry import CropGrid, Volume
-from MemorizingSAM3DLib.engine.prompts import Click, Listening, Prompts
+from MemorizingSAM3DLib.engine.prompts import Click, MemorySettings, Prompts
 from MemorizingSAM3DLib.engine.session import refinement
-from MemorizingSAM3DLib.engine.session.refinement import ClickedVoxels, KeptRecollections
+from MemorizingSAM3DLib.engine.session.refinement import ClickedVoxels, KeptShapePriors
 
 MATRIX = np.array([[-0.8, 0, 0, 9.0], [0, 0, 2.5, -3.0], [0, 0.6, 0, 1.0], [0, 0, 0, 1]])
 SCAN = Volume(np.arange(8 * 9 * 10).reshape(8, 9, 10), MATRIX)
@@ -65,39 +65,39 @@ STACK = np.zeros((3, SHAPE_SIZE, SHAPE_SIZE, SHAPE_SIZE), np.uint8)
 
 
 def prompts(cases="these") -> Prompts:
-    return Prompts(0, (CLICK,), (Listening(None, cases),))
+    return Prompts(0, (CLICK,), (MemorySettings(None, cases),))
 
 
-def an_answer(name: str) -> Recollection:
+def an_answer(name: str) -> ShapePrior:
     shape = StructureShape(STACK[1], 2.0, np.zeros((ANCHORS, 3), np.float32))
-    return Recollection(name, 0.9, ((shape, np.zeros(3), 1.0),), ("id",))
+    return ShapePrior(name, 0.9, ((shape, np.zeros(3), 1.0),), ("id",))
 
 
 def test_what_was_answered_once_is_answered_for_ever():
-    kept = KeptRecollections()
+    kept = KeptShapePriors()
     first = kept.of(prompts(), lambda grid, click: an_answer("Liver"), GRID, CLICK)
     assert first.structure == "Liver"
     assert kept.of(prompts(), lambda grid, click: None, GRID, CLICK) is first
 
 
 def test_that_nothing_was_known_is_kept_too():
-    kept = KeptRecollections()
+    kept = KeptShapePriors()
     assert kept.of(prompts(), lambda grid, click: None, GRID, CLICK) is None
     assert kept.of(prompts(), lambda grid, click: an_answer("Liver"), GRID, CLICK) is None
 
 
 def test_a_memory_with_other_cases_is_asked_anew():
-    kept = KeptRecollections()
+    kept = KeptShapePriors()
     kept.of(prompts("these"), lambda grid, click: an_answer("Liver"), GRID, CLICK)
     assert kept.of(prompts("others"), lambda grid, click: an_answer("Kidney"), GRID, CLICK).structure == "Kidney"
 
 
 def test_a_click_that_was_made_without_a_memory_asks_none():
-    assert KeptRecollections().of(prompts(None), lambda grid, click: an_answer("Liver"), GRID, CLICK) is None
+    assert KeptShapePriors().of(prompts(None), lambda grid, click: an_answer("Liver"), GRID, CLICK) is None
 
 
 def test_a_kept_answer_does_not_hold_the_whole_memory_and_shares_its_shapes():
-    kept = KeptRecollections()
+    kept = KeptShapePriors()
     one = kept.of(prompts("these"), lambda grid, click: an_answer("Liver"), GRID, CLICK)
     other = kept.of(prompts("others"), lambda grid, click: an_answer("Liver"), GRID, CLICK)
     assert one.shapes[0][0].occupancy.base is None

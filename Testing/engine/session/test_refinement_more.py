@@ -222,7 +222,7 @@ def test_a_negative_click_on_nothing_changes_nothing_and_is_heard_with_the_next_
     assert state.mask.is_empty
     assert network.encodes == 0
     state = refiner.refine(state, Click(ORIGIN))
-    assert network.heard[0][1].tolist() == [[0, 1]]
+    assert network.attended[0][1].tolist() == [[0, 1]]
     assert not state.mask.at(volume.nearest_voxel(negative.ras)[::-1])
 
 
@@ -261,9 +261,9 @@ def test_published_networks_get_one_click_the_previous_logits_and_their_own_spac
     network = BrightnessNetwork(PUBLISHED_CROP, gain=2.0, threshold=4.0)
     refiner = a_refiner(volume, network)
     state = after(refiner, Click((0.0, 0.0, 0.0)), Click((5.0, 29.0, 0.0)), Click((0.0, 0.0, 33.0), positive=False))
-    assert [labels.tolist() for _, labels, _ in network.heard] == [[[1]], [[1]], [[0]]]
-    assert network.heard[0][2] is None
-    assert all(previous is not None for _, _, previous in network.heard[1:])
+    assert [labels.tolist() for _, labels, _ in network.attended] == [[[1]], [[1]], [[0]]]
+    assert network.attended[0][2] is None
+    assert all(previous is not None for _, _, previous in network.attended[1:])
     assert {grid.spacing for grid in state.seen} == {1.5}
     assert network.encodes == 1
     assert dice(mask_of(state, volume), truth) > 0.9
@@ -276,7 +276,7 @@ def test_published_networks_follow_a_tube_with_a_positive_click_in_every_crop():
     earlier = MaskState(clicks=(Click((0.0, 0.0, 110.0)), Click((0.0, 18.0, 120.0), False)))
     state = after(refiner, Click(ORIGIN), start=earlier)
     assert dice(mask_of(state, volume), truth) > 0.85
-    assert all(labels.tolist() == [[1]] for _, labels, _ in network.heard)
+    assert all(labels.tolist() == [[1]] for _, labels, _ in network.attended)
 
 
 # --- any scan --------------------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def test_any_orientation_gives_the_same_object(directions):
 def test_a_native_network_corrects_its_first_mask_and_a_published_one_is_asked_once(config, again):
     network = BrightnessNetwork(config)
     after(a_refiner(SCAN, network), FIRST)
-    *_, (_, _, previous) = network.heard
+    *_, (_, _, previous) = network.attended
     assert (previous is not None) == again
     assert (network.decodes > network.encodes) == again
 

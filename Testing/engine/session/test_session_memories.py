@@ -12,7 +12,7 @@ from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.engine.session.session import InteractiveSession
 from Testing.engine.phantoms import ball, ct_of
 from Testing.engine.small_memories import a_memory, a_network
-from Testing.engine.small_recalls import a_predictor
+from Testing.engine.small_retrievals import a_predictor
 
 CLICKS = (Click((0.0, 0.0, 0.0)), Click((9.0, 0.0, 0.0)), Click((0.0, 8.0, 0.0), False))
 VOLUME, TRUTH = ct_of(ball(12), (40, 40, 40), 1.0)
@@ -68,7 +68,7 @@ def test_what_is_forgotten_in_between_changes_no_mask_that_was_there(tmp_path):
     plain = a_session(a_predictor(tmp_path / "empty"))
     session.reset()
     masks = clicked(session, *CLICKS[:2])
-    session.predictor.case_recall.memory.clear()
+    session.predictor.case_retrieval.memory.clear()
     masks += clicked(session, CLICKS[2])
     walk(session, masks)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from MemorizingSAM3DLib.engine.networks.normalisation import normalise
-from MemorizingSAM3DLib.learning.data.augmentation import IntensityChange, changed, normalised, random_change
+from MemorizingSAM3DLib.learning.data.augmentation import IntensityChange, augmented, normalised, random_change
 
 NONE = IntensityChange(gain=1.0, offset=0.0, gamma=1.0, field=None, blur=False, noise=0.0, inverted=False)
 
@@ -43,7 +43,7 @@ def test_a_constant_crop_and_one_outside_of_its_scan_stay_finite():
 
 def test_a_change_of_nothing_changes_nothing():
     crops = torch.randn(2, 12, 12, 12)
-    assert torch.equal(changed(crops, [NONE, NONE], torch.Generator()), crops)
+    assert torch.equal(augmented(crops, [NONE, NONE], torch.Generator()), crops)
 
 
 def test_each_crop_gets_its_own_change():
@@ -53,7 +53,7 @@ def test_each_crop_gets_its_own_change():
         NONE,
         IntensityChange(1.0, 0.0, 2.0, np.full((3, 3, 3), 0.25, np.float32), False, 0.0, False),
     ]
-    found = changed(crops, changes, torch.Generator())
+    found = augmented(crops, changes, torch.Generator())
     torch.testing.assert_close(found[0], -(2 * crops[0] + 0.5))
     torch.testing.assert_close(found[1], crops[1])
     torch.testing.assert_close(found[2], crops[2] ** 2 + 0.25)
@@ -63,7 +63,7 @@ def test_noise_and_blur_are_as_strong_as_they_say():
     crops = torch.randn(2, 24, 24, 24)
     noisy = IntensityChange(1.0, 0.0, 1.0, None, False, 0.1, False)
     blurred = IntensityChange(1.0, 0.0, 1.0, None, True, 0.0, False)
-    found = changed(crops, [noisy, blurred], torch.Generator().manual_seed(0))
+    found = augmented(crops, [noisy, blurred], torch.Generator().manual_seed(0))
     assert float((found[0] - crops[0]).std()) == pytest.approx(0.1, rel=0.1)
     assert float(found[1].std()) < 0.5 * float(crops[1].std())
 
@@ -73,7 +73,7 @@ def test_changed_intensities_stay_finite_and_related():
     correlations = []
     for seed in range(40):
         change = random_change(np.random.default_rng(seed))
-        found = changed(crop, [change], torch.Generator().manual_seed(seed))
+        found = augmented(crop, [change], torch.Generator().manual_seed(seed))
         assert found.shape == crop.shape and found.isfinite().all()
         correlations.append(float(torch.corrcoef(torch.stack([crop.flatten(), found.flatten()]))[0, 1]))
     assert np.median(correlations) > 0.95

@@ -134,7 +134,7 @@ def test_the_share_of_synthetic_samples_is_kept(monkeypatch):
 
 
 def test_a_real_crop_shows_the_structure_that_is_its_target(monkeypatch):
-    monkeypatch.setattr(batches, "changed", lambda crops, changes, generator: crops)
+    monkeypatch.setattr(batches, "augmented", lambda crops, changes, generator: crops)
     batch = a_source(cases=[a_case()], batch=24, synthetic_share=0.0).batch_of(1)
     shrunk = torch.nn.functional.avg_pool3d(batch.images, 2)
     differences = []
@@ -145,7 +145,7 @@ def test_a_real_crop_shows_the_structure_that_is_its_target(monkeypatch):
 
 
 def test_the_target_is_the_label_that_was_drawn(monkeypatch):
-    monkeypatch.setattr(batches, "changed", lambda crops, changes, generator: crops)
+    monkeypatch.setattr(batches, "augmented", lambda crops, changes, generator: crops)
     monkeypatch.setattr(samples, "FOREGROUND_SHARE", 0)
     case = replace(a_case(), structures={2: "dark"})  # beside a bright block of about its size
     batch = a_source(cases=[case], batch=12, synthetic_share=0.0).batch_of(0)

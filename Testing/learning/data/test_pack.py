@@ -17,7 +17,7 @@ from MemorizingSAM3DLib.learning.data.manifest import DataError, read_manifest
 from MemorizingSAM3DLib.learning.data.pack import (
     MARGIN_MM,
     Collection,
-    Companding,
+    Quantisation,
     is_pack,
     load_pack,
     read_pack,
@@ -35,7 +35,7 @@ INT16 = np.dtype(np.int16)
 def test_no_intensity_is_off_by_more_than_half_a_step(modality, seed, scale, offset):
     rng = np.random.default_rng(seed)
     image = (rng.gamma(1.0, scale, (8, 9, 10)) + offset).astype(np.float32)
-    codes = Companding.of(image, modality)
+    codes = Quantisation.of(image, modality)
     found = codes.decoded(codes.encoded(image), np.dtype(np.float32))
     bent = [np.arcsinh((part.astype(np.float64) - codes.centre) / codes.scale) for part in (image, found)]
     # Where float32 itself is finer than a step, it decides.
@@ -48,16 +48,16 @@ def test_steps_are_about_as_large_as_the_noise():
     slope = np.linspace(0, 400, 40)[:, None, None]
     for deviation in (3.0, 6.0):
         image = 1000 + slope + rng.normal(0, deviation, (40, 40, 40))
-        codes = Companding.of(image.astype(np.float32), "MR")
+        codes = Quantisation.of(image.astype(np.float32), "MR")
         bent_noise = deviation / np.sqrt(codes.scale**2 + (image - codes.centre) ** 2)  # what asinh makes of it
         assert codes.step == pytest.approx(float(np.median(bent_noise)), rel=0.1)
-    finer = Companding.of(image.astype(np.float32), "MR", noise_steps=0.5)
+    finer = Quantisation.of(image.astype(np.float32), "MR", noise_steps=0.5)
     assert finer.step == pytest.approx(0.5 * codes.step, rel=0.01)
 
 
 def test_ct_keeps_soft_tissue_finer_than_air_and_metal():
     image = a_case("one/ct", "CT").image
-    codes = Companding.of(image, "CT")
+    codes = Quantisation.of(image, "CT")
     values = codes.decoded(np.arange(256, dtype=np.uint8), np.dtype(np.float32))
     steps = np.diff(values)
     tissue, air = np.abs(values[:-1] - 40) < 60, values[:-1] < -800
@@ -66,14 +66,14 @@ def test_ct_keeps_soft_tissue_finer_than_air_and_metal():
 
 def test_whole_numbers_come_back_as_whole_numbers_within_their_type():
     image = np.array([[[-32768, 0, 5, 32767]] * 4] * 4, dtype=np.int16)
-    codes = Companding.of(image, "MR")
+    codes = Quantisation.of(image, "MR")
     found = codes.decoded(codes.encoded(image), INT16)
     assert found.dtype == INT16 and found[0, 0, 0] == -32768
 
 
 def test_a_constant_image_comes_back():
     image = np.full((4, 4, 4), 7, dtype=np.int16)
-    codes = Companding.of(image, "MR")
+    codes = Quantisation.of(image, "MR")
     np.testing.assert_array_equal(codes.decoded(codes.encoded(image), INT16), image)
 
 

@@ -83,7 +83,7 @@ def test_datasets_weigh_by_the_square_root_of_their_targets():
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.5, 2.0), (0.3, 0.3, 0.4)])  # the second is averaged before it shrinks
 def test_image_and_target_of_a_crop_stay_together(spacing, monkeypatch):
-    monkeypatch.setattr(samples, "changed", lambda crops, changes, generator: crops)
+    monkeypatch.setattr(samples, "augmented", lambda crops, changes, generator: crops)
     case = a_case(spacing=spacing)
     agreement = []
     for seed in range(12):

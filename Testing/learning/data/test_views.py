@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from MemorizingSAM3DLib.engine.networks.config import spacing_range_of
 from MemorizingSAM3DLib.learning.data.cases import Case
-from MemorizingSAM3DLib.learning.data.views import View, box_of_view, random_view, sample_view
+from MemorizingSAM3DLib.learning.data.views import RandomCrop, box_of_random_crop, random_crop, sample_random_crop
 
 SHAPE = (40, 34, 28)
 RANGE_MM = 0.5, 3.0
@@ -20,16 +20,18 @@ def a_ramp() -> tuple[np.ndarray, np.ndarray]:
     return np.einsum("a,arst->rst", rates, np.indices(SHAPE)).astype(np.float32), rates
 
 
-def a_view(matrix: np.ndarray, focus: tuple[float, float, float], average: tuple[int, int, int] = (1, 1, 1)) -> View:
-    return View(0, 1, np.asarray(matrix, float), np.asarray(focus, float), average)
+def a_view(
+    matrix: np.ndarray, focus: tuple[float, float, float], average: tuple[int, int, int] = (1, 1, 1)
+) -> RandomCrop:
+    return RandomCrop(0, 1, np.asarray(matrix, float), np.asarray(focus, float), average)
 
 
-def looked_through(view: View, image: np.ndarray, mask: np.ndarray, size: int = 16):
-    box = box_of_view(view, image.shape, size)
-    return sample_view(view, torch.from_numpy(image[box].copy()), torch.from_numpy(mask[box].copy()), box, size)
+def looked_through(view: RandomCrop, image: np.ndarray, mask: np.ndarray, size: int = 16):
+    box = box_of_random_crop(view, image.shape, size)
+    return sample_random_crop(view, torch.from_numpy(image[box].copy()), torch.from_numpy(mask[box].copy()), box, size)
 
 
-def positions(view: View, size: int = 16) -> np.ndarray:
+def positions(view: RandomCrop, size: int = 16) -> np.ndarray:
     """(size, size, size, 3): scan voxels of the crop's voxels, by the definition."""
     steps = np.moveaxis(np.indices((size,) * 3), 0, -1) - (size - 1) / 2
     return steps @ view.matrix.T + view.focus
@@ -86,7 +88,7 @@ def a_case(spacing=(1.0, 1.0, 1.0), extent: int = 12) -> Case:
     return Case("a", "one", "MR", labels.astype(np.int16), labels, spacing, {1: "block"})
 
 
-def voxel_mm(case: Case, view: View) -> np.ndarray:
+def voxel_mm(case: Case, view: RandomCrop) -> np.ndarray:
     return np.linalg.norm(view.matrix * np.array(case.spacing)[:, None], axis=0)
 
 
@@ -94,7 +96,7 @@ def test_voxel_sizes_follow_the_object_or_the_first_guess_within_the_range():
     small, large = a_case(extent=6), a_case(extent=36)
     sizes = {}
     for name, case in (("small", small), ("large", large)):
-        views = [random_view(0, case, 1, np.random.default_rng(seed), 32, RANGE_MM) for seed in range(60)]
+        views = [random_crop(0, case, 1, np.random.default_rng(seed), 32, RANGE_MM) for seed in range(60)]
         sizes[name] = np.array([voxel_mm(case, view).mean() for view in views])
         low, high = RANGE_MM
         assert (sizes[name] > low * 0.75).all() and (sizes[name] < high * 1.35).all()
@@ -104,27 +106,27 @@ def test_voxel_sizes_follow_the_object_or_the_first_guess_within_the_range():
 def test_published_networks_are_trained_at_their_one_voxel_size():
     case = a_case((2.0, 2.0, 2.0))
     fixed = spacing_range_of("sam_med3d", 128)
-    views = [random_view(0, case, 1, np.random.default_rng(s), 32, fixed) for s in range(40)]
+    views = [random_crop(0, case, 1, np.random.default_rng(s), 32, fixed) for s in range(40)]
     sizes = np.array([voxel_mm(case, view) for view in views])
     assert np.median(sizes) == pytest.approx(1.5, rel=0.05)
 
 
 def test_views_are_flipped_turned_and_look_at_the_object():
     case = a_case()
-    views = [random_view(0, case, 1, np.random.default_rng(seed), 32, RANGE_MM) for seed in range(80)]
+    views = [random_crop(0, case, 1, np.random.default_rng(seed), 32, RANGE_MM) for seed in range(80)]
     flips = [np.sign(np.diag(view.matrix)) for view in views]
     assert 0.3 < np.mean([signs[0] < 0 for signs in flips]) < 0.7  # left and right, half of the time
     assert 0.03 < np.mean([signs[2] < 0 for signs in flips]) < 0.35
     assert 0.2 < np.mean([np.count_nonzero(view.matrix) == 3 for view in views]) < 0.6
     for view in views[:10]:
-        box = box_of_view(view, case.image.shape, 32)
+        box = box_of_random_crop(view, case.image.shape, 32)
         image, mask = (torch.from_numpy(part) for part in (case.image[box], case.mask(1, box)))
-        assert sample_view(view, image, mask, box, 32)[1].sum() > 0
+        assert sample_random_crop(view, image, mask, box, 32)[1].sum() > 0
 
 
 def test_detail_is_averaged_along_the_axes_that_shrink():
     case = a_case((0.5, 0.5, 3.0), extent=30)
-    view = random_view(0, case, 1, np.random.default_rng(3), 16, RANGE_MM)
+    view = random_crop(0, case, 1, np.random.default_rng(3), 16, RANGE_MM)
     shrinks = voxel_mm(case, view).mean() / np.array(case.spacing)
     assert view.average[0] == view.average[1] > 1
     assert view.average[2] == 1

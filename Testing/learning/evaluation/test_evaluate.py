@@ -13,8 +13,8 @@ from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.learning.data.cases import Case, case_volume
 from MemorizingSAM3DLib.learning.evaluation.challenge import challenge_click
 from MemorizingSAM3DLib.learning.evaluation.evaluate import (
-    BareNetwork,
     EvaluationOptions,
+    NetworkWithoutSession,
     evaluate_case,
     evaluate_structure,
     evaluated_labels,
@@ -41,7 +41,7 @@ def inside(volume, truth) -> Click:
 def test_the_mask_is_what_the_network_says_of_one_crop(a_scan):
     _, volume, truth = a_scan
     predictor = Predictor(BrightnessNetwork(reach=0.2))
-    bare = BareNetwork(predictor, volume, truth)
+    bare = NetworkWithoutSession(predictor, volume, truth)
     mask = bare(inside(volume, truth))
     assert (mask & truth).sum() > 0.6 * truth.sum()
     bare(inside(volume, truth))
@@ -56,7 +56,7 @@ def test_no_rule_holds_what_was_clicked(a_scan, monkeypatch):
     grid_logits = []
     real = predictor.logits
     monkeypatch.setattr(predictor, "logits", lambda *a: grid_logits[0] if grid_logits else real(*a))
-    bare, session = BareNetwork(predictor, volume, truth), tool_of_session(predictor, volume)
+    bare, session = NetworkWithoutSession(predictor, volume, truth), tool_of_session(predictor, volume)
     mask = bare(first)
     grid_logits.append(real(bare._grid, [first], None))
     session(first)
@@ -68,7 +68,7 @@ def test_no_rule_holds_what_was_clicked(a_scan, monkeypatch):
 
 def test_a_click_outside_the_crop_changes_nothing(a_scan):
     _, volume, truth = a_scan
-    bare = BareNetwork(Predictor(BrightnessNetwork(reach=0.2)), volume, truth)
+    bare = NetworkWithoutSession(Predictor(BrightnessNetwork(reach=0.2)), volume, truth)
     mask = bare(inside(volume, truth))
     assert np.array_equal(bare(Click((1e4, 0.0, 0.0))), mask)
 
@@ -141,7 +141,7 @@ def test_baselines_hear_exactly_the_clicks_of_the_model_one_more_each_time(a_pre
     model, baseline = result.runs
     made = [(score.ras, score.positive) for score in model.scores]
     assert [(score.ras, score.positive) for score in baseline.scores] == made
-    assert [[(c.ras, c.positive) for c in heard] for heard in tool.heard] == [made[:n] for n in (1, 2, 3)]
+    assert [[(c.ras, c.positive) for c in attended] for attended in tool.attended] == [made[:n] for n in (1, 2, 3)]
     assert (baseline.contender, baseline.clicks_from) == ("ball", "model")
 
 
@@ -187,7 +187,7 @@ def test_a_model_that_fails_at_its_first_click_scores_nothing(a_predictor, a_cas
     tool = BallTool()
     model, baseline = evaluated(a_predictor, a_case, 1, 3, [tool]).runs
     assert model.failure is not None and model.dice == [0, 0, 0]
-    assert len(tool.heard) == 1  # the user had made that one click
+    assert len(tool.attended) == 1  # the user had made that one click
     assert baseline.dice[0] > 0 and baseline.dice == [baseline.dice[0]] * 3
 
 
@@ -253,9 +253,9 @@ def test_a_structure_begins_with_the_prompt_that_was_asked_for_and_points_follow
     assert [score.kind for score in model.scores] == [start, "point", "point"]
     assert [score.kind for score in baseline.scores] == [start, "point", "point"]
     assert [score.ras for score in baseline.scores] == [score.ras for score in model.scores]
-    assert all(click.positive for click in tool.heard[0])
-    assert (len(tool.heard[0]) > 1) == (start == "scribble")
-    assert [len(heard) - len(tool.heard[0]) for heard in tool.heard] == [0, 1, 2]
+    assert all(click.positive for click in tool.attended[0])
+    assert (len(tool.attended[0]) > 1) == (start == "scribble")
+    assert [len(attended) - len(tool.attended[0]) for attended in tool.attended] == [0, 1, 2]
     assert model.scores[0].positive and model.scores[0].milliseconds is not None
 
 
@@ -263,7 +263,7 @@ def test_a_box_and_a_lasso_are_one_point_in_their_middle_to_a_baseline(a_model_o
     for start in ("box", "lasso"):
         tool = BallTool()
         model, _ = evaluated(a_model_of_version_5, a_case, 1, 1, [tool], start=start).runs
-        assert [click.ras for click in tool.heard[0]] == [model.scores[0].ras]
+        assert [click.ras for click in tool.attended[0]] == [model.scores[0].ras]
 
 
 def test_the_box_alone_is_the_sessions_mask_of_that_box(a_model_of_version_5, a_case):

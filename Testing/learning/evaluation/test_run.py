@@ -5,17 +5,17 @@ import pytest
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.learning.data.pack import Collection, write_pack
 from MemorizingSAM3DLib.learning.evaluation.evaluate import EvaluationOptions
-from MemorizingSAM3DLib.learning.evaluation.results import Failure, FinishedStructures, StructureResult
+from MemorizingSAM3DLib.learning.evaluation.results import Failure, ResumeLog, StructureResult
 from MemorizingSAM3DLib.learning.evaluation.run import (
     CaseSource,
-    CaseTask,
     Job,
     LabelsOfCase,
     ModelSource,
-    case_tasks,
+    WorkItem,
     compute,
     identity,
     run_evaluation,
+    work_items,
 )
 from Testing.engine.click_networks import BrightnessNetwork
 from Testing.learning.small_evaluations import BallTool, manifest_of, two_blocks
@@ -29,8 +29,8 @@ def a_source(tmp_path) -> CaseSource:
     return CaseSource(Collection.open(manifest_of(tmp_path, ["made/one"])), tmp_path / "cache")
 
 
-def a_task(source: CaseSource, options: EvaluationOptions = OPTIONS, **entry: object) -> CaseTask:
-    return CaseTask.of(source, 1, {**source.collection.entries[0], **entry}, options, millimetres=True)
+def a_task(source: CaseSource, options: EvaluationOptions = OPTIONS, **entry: object) -> WorkItem:
+    return WorkItem.of(source, 1, {**source.collection.entries[0], **entry}, options, millimetres=True)
 
 
 def test_the_key_changes_with_whatever_changes_the_results(a_source, tmp_path):
@@ -38,7 +38,7 @@ def test_the_key_changes_with_whatever_changes_the_results(a_source, tmp_path):
     assert a_task(a_source) == task
     assert a_task(a_source, modality="MR").key != task.key
     fewer = EvaluationOptions(clicks=1, labels_per_case=1)
-    numbered = [CaseTask.of(a_source, n, a_source.collection.entries[0], fewer, True).key for n in (1, 2)]
+    numbered = [WorkItem.of(a_source, n, a_source.collection.entries[0], fewer, True).key for n in (1, 2)]
     assert numbered[0] != numbered[1]
     write_volume(tmp_path / "made" / "one" / "label.nii.gz", two_blocks().labels[:-1])
     assert a_task(a_source).key != task.key
@@ -58,7 +58,7 @@ def test_labels_come_first_and_then_each_result(a_source):
 
 def test_what_is_done_is_not_computed_again(a_source):
     task = a_task(a_source)
-    rest = CaseTask(task.number, task.entry, task.key, True, frozenset({1}))
+    rest = WorkItem(task.number, task.entry, task.key, True, frozenset({1}))
     _, *found = compute(rest, a_source, Predictor(BrightnessNetwork()), OPTIONS, ())
     assert [result.label for result in found if isinstance(result, StructureResult)] == [2]
 
@@ -114,12 +114,12 @@ def a_predictor() -> Predictor:
     return Predictor(BrightnessNetwork(reach=0.2))
 
 
-def tasks_of(job: Job) -> list[CaseTask]:
-    return case_tasks(job.source, job.source.collection.entries, job.options)
+def tasks_of(job: Job) -> list[WorkItem]:
+    return work_items(job.source, job.source.collection.entries, job.options)
 
 
-def finished_in(folder, job: Job, predictor: Predictor, sha256: str = "abc") -> FinishedStructures:
-    return FinishedStructures(folder, identity(sha256, predictor, job.options, job.baselines))
+def finished_in(folder, job: Job, predictor: Predictor, sha256: str = "abc") -> ResumeLog:
+    return ResumeLog(folder, identity(sha256, predictor, job.options, job.baselines))
 
 
 def test_results_come_in_the_order_of_the_manifest(a_job, a_predictor, tmp_path):
@@ -198,5 +198,5 @@ def test_progress_reaches_its_total_even_when_cases_fail(a_job, a_predictor, tmp
 def test_millimetres_are_nominal_where_the_option_or_the_manifest_says_so(a_job):
     entries = [dict(entry) for entry in a_job.source.collection.entries]
     entries.append({**entries[0], "id": "third", "nominal_spacing": True})
-    tasks = case_tasks(a_job.source, entries, OPTIONS_OF_A_RUN, dice_only=["other"])
+    tasks = work_items(a_job.source, entries, OPTIONS_OF_A_RUN, dice_only=["other"])
     assert [task.millimetres for task in tasks] == [True, False, False]

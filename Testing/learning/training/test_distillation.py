@@ -163,12 +163,12 @@ def test_both_stages_bring_the_student_nearer_to_its_teacher(tmp_path, config):
 def test_published_networks_hear_the_newest_click_alone(monkeypatch):
     teacher = a_teacher(SMALL_SAM_MED3D)
     objective = DistillationObjective(teacher, student_of(teacher), DistillationOptions(0, 4, clicks=3), 0)
-    heard: dict[str, list[torch.Tensor]] = {"teacher": [], "student": []}
+    attended: dict[str, list[torch.Tensor]] = {"teacher": [], "student": []}
     for name, network in (("teacher", teacher), ("student", objective.network)):
         decode = network.decode
         monkeypatch.setattr(
-            network, "decode", lambda *given, d=decode, n=name: heard[n].append(given[1]) or d(*given)
+            network, "decode", lambda *given, d=decode, n=name: attended[n].append(given[1]) or d(*given)
         )  # fmt: skip
     objective(a_batch_for(SMALL_SAM_MED3D), 0)
-    assert [coords.shape[1] for coords in heard["student"]] == [1, 1, 1]
-    assert all(torch.equal(a, b) for a, b in zip(*heard.values(), strict=True))
+    assert [coords.shape[1] for coords in attended["student"]] == [1, 1, 1]
+    assert all(torch.equal(a, b) for a, b in zip(*attended.values(), strict=True))

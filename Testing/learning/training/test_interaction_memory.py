@@ -15,7 +15,7 @@ from MemorizingSAM3DLib.learning.training.interaction_memory import (
     projected,
 )
 from MemorizingSAM3DLib.learning.training.log import read_log
-from MemorizingSAM3DLib.learning.training.trainer import STATE, averaged_remembering
+from MemorizingSAM3DLib.learning.training.trainer import STATE, averaged_with_memory
 from Testing.learning.small_trainings import (
     OPTIONS,
     SEQUENCES,
@@ -119,7 +119,7 @@ def test_the_average_of_a_run_is_read_again_with_and_without_memory(tmp_path):
     for memory in (True, False):
         trainer = a_memory_trainer(tmp_path / str(memory), replace(OPTIONS, steps=1), memory=memory)
         trainer.run()
-        network = averaged_remembering(tmp_path / str(memory) / STATE)
+        network = averaged_with_memory(tmp_path / str(memory) / STATE)
         assert (network.attention is not None) == memory
         for name, value in network.state_dict().items():
             assert torch.equal(value, trainer.average[name]), name
@@ -163,11 +163,11 @@ def test_an_untrained_memory_changes_neither_clicks_nor_loss():
 
 
 def test_a_trained_memory_hears_past_clicks(a_trained_network):
-    heard = ClickSequence(a_trained_network, a_batch(0), SEQUENCES, 0)
+    attended = ClickSequence(a_trained_network, a_batch(0), SEQUENCES, 0)
     deaf = ClickSequence(a_remembering_network(memory=False), a_batch(0), SEQUENCES, 0)
     with torch.no_grad():
-        assert torch.equal(heard.click(), deaf.click())  # the first click remembers nothing
-        assert not torch.equal(heard.click(), deaf.click())
+        assert torch.equal(attended.click(), deaf.click())  # the first click remembers nothing
+        assert not torch.equal(attended.click(), deaf.click())
 
 
 def test_no_more_is_remembered_than_the_bank_holds(a_trained_network):
@@ -254,7 +254,7 @@ def test_steps_that_stay_with_their_crops_go_on_with_the_sequence():
         sequences.append(None if objective._going_on is None else objective._going_on[1])
     assert before == [0, 2, 4, 0]
     assert sequences[0] is sequences[1] is not None and sequences[2] is None and sequences[3] is not sequences[0]
-    assert len(sequences[0]._memories) == 5  # what the last click leaves nobody hears
+    assert len(sequences[0]._memories) == 5  # what the last click leaves nobody uses
     assert clicks_of(sequences[0])[0].shape[1] == 6
 
 

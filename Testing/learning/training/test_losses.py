@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from MemorizingSAM3DLib.learning.training.losses import DiceCrossEntropy, SoftDice, TokenView
+from MemorizingSAM3DLib.learning.training.losses import AuxiliaryTokenLoss, DiceCrossEntropy, SoftDice
 from MemorizingSAM3DLib.learning.training.objective import ClickObjective, ClickOptions
 from Testing.learning.small_trainings import a_batch, a_network
 
@@ -97,7 +97,7 @@ def decoded(network, view=None):
 
 def test_the_tokens_mask_has_a_logit_for_each_image_token_and_gradients_reach_the_transformer():
     network = a_network()
-    view = TokenView(network)
+    view = AuxiliaryTokenLoss(network)
     decoded(network, view)
     assert view.logits.shape == (1, 1, *(network.config.grid,) * 3)
     view.logits.square().sum().backward()
@@ -108,7 +108,7 @@ def test_the_tokens_mask_has_a_logit_for_each_image_token_and_gradients_reach_th
 
 def test_watching_changes_no_logits_and_leaves_nothing_behind():
     network = a_network().eval()
-    view = TokenView(network)
+    view = AuxiliaryTokenLoss(network)
     assert torch.equal(decoded(network, view), decoded(network))
     kept = view.logits
     decoded(network)
@@ -118,7 +118,7 @@ def test_watching_changes_no_logits_and_leaves_nothing_behind():
 
 def test_the_target_of_a_token_is_the_share_of_the_structure_in_it():
     network = a_network()
-    view = TokenView(network)
+    view = AuxiliaryTokenLoss(network)
     decoded(network, view)
     m, g = network.config.output_size, network.config.grid
     targets = torch.zeros(1, 1, m, m, m)

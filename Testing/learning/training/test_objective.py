@@ -18,7 +18,7 @@ from Testing.learning.small_trainings import a_batch, a_network
 FIRST = ClickOptions(clicks=1, warm_start=0, initial_mask=0)
 
 
-def heard(objective: ClickObjective, batch: Batch, monkeypatch, step: int = 0) -> list[tuple]:
+def attended(objective: ClickObjective, batch: Batch, monkeypatch, step: int = 0) -> list[tuple]:
     """(coords, labels, previous logits) of every decoding."""
     seen: list[tuple] = []
     decode = objective.network.decode
@@ -33,7 +33,7 @@ def test_clicks_are_given_in_voxels_of_the_crop(monkeypatch):
     batch = Batch(torch.randn(2, 1, 32, 32, 32), target, (0, 1))
     for on_device in (False, True):
         objective = ClickObjective(a_network(), ClickOptions(1, 0, 8, 0, on_device), 3)
-        coords, labels, _ = heard(objective, batch, monkeypatch)[0]
+        coords, labels, _ = attended(objective, batch, monkeypatch)[0]
         assert labels.tolist() == [[1], [1]]
         for i, place in enumerate(coords[:, 0]):
             voxel = ((place + 0.5) / 2).floor().long().tolist()
@@ -42,7 +42,7 @@ def test_clicks_are_given_in_voxels_of_the_crop(monkeypatch):
 
 def test_each_decoding_hears_one_click_more_and_the_last_logits(monkeypatch):
     objective = ClickObjective(a_network(), ClickOptions(clicks=3, warm_start=0, initial_mask=0), 0)
-    seen = heard(objective, a_batch(0, 1), monkeypatch)
+    seen = attended(objective, a_batch(0, 1), monkeypatch)
     assert [coords.shape[1] for coords, _, _ in seen] == [1, 2, 3]
     assert seen[0][2] is None and all(logits is not None for _, _, logits in seen[1:])
     assert torch.equal(seen[2][0][:, :2], seen[1][0])
@@ -50,9 +50,9 @@ def test_each_decoding_hears_one_click_more_and_the_last_logits(monkeypatch):
 
 def test_a_network_without_click_history_hears_the_newest_click_of_each_decoding(monkeypatch):
     objective = ClickObjective(a_network(), ClickOptions(clicks=3, warm_start=0, initial_mask=0), 0)
-    all_clicks = heard(objective, a_batch(0), monkeypatch)
+    all_clicks = attended(objective, a_batch(0), monkeypatch)
     objective.network.config = objective.network.config.with_(click_history=False)
-    newest = heard(objective, a_batch(0), monkeypatch)
+    newest = attended(objective, a_batch(0), monkeypatch)
     assert [coords.shape[1] for coords, _, _ in newest] == [1, 1, 1]
     assert torch.equal(newest[0][0], all_clicks[0][0])
 
@@ -75,7 +75,7 @@ def test_trained_clicks_reach_the_ten_of_the_evaluation(monkeypatch):
 
 def test_a_refinement_begins_with_a_mask(monkeypatch):
     objective = ClickObjective(a_network(), ClickOptions(clicks=1, warm_start=0, initial_mask=1), 0)
-    assert heard(objective, a_batch(0), monkeypatch)[0][2] is not None
+    assert attended(objective, a_batch(0), monkeypatch)[0][2] is not None
 
 
 def test_without_the_stem_the_tokens_carry_the_mask_and_every_parameter_has_a_gradient():

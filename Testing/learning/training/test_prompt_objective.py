@@ -22,7 +22,7 @@ def two_samples() -> Batch:
     return a_prompted_batch(0, 1)
 
 
-def heard(objective: PromptObjective, batch: Batch, monkeypatch, step: int = 0) -> list[tuple]:
+def attended(objective: PromptObjective, batch: Batch, monkeypatch, step: int = 0) -> list[tuple]:
     """(kinds, previous logits, whether gradients are kept) of every decoding."""
     seen: list[tuple] = []
     decode = objective.network.decode
@@ -38,7 +38,7 @@ def heard(objective: PromptObjective, batch: Batch, monkeypatch, step: int = 0) 
 
 
 def test_every_target_of_every_crop_is_prompted_and_hears_more_each_round(two_samples, monkeypatch):
-    seen = heard(an_objective(rounds=3), two_samples, monkeypatch)
+    seen = attended(an_objective(rounds=3), two_samples, monkeypatch)
     assert [kinds.shape[0] for kinds, _, _ in seen] == [4, 4, 4]
     assert seen[0][0].tolist() == [[POINT_IN]] * 4 and seen[0][1] is None
     counts = [(kinds != PADDING).sum(1) for kinds, _, _ in seen]
@@ -50,16 +50,16 @@ def test_some_batches_begin_with_prompts_without_gradients(two_samples, monkeypa
     objective = an_objective(warm_start=1, warm_rounds=3)
     lengths = set()
     for step in range(5):
-        kept = [gradients for _, _, gradients in heard(objective, two_samples, monkeypatch, step)]
+        kept = [gradients for _, _, gradients in attended(objective, two_samples, monkeypatch, step)]
         assert kept == [False] * (len(kept) - 1) + [True]
         lengths.add(len(kept))
     assert min(lengths) >= 2 and max(lengths) <= 4 and len(lengths) > 1
 
 
 def test_a_refinement_begins_with_a_mask(two_samples, monkeypatch):
-    kinds, logits, _ = heard(an_objective(initial_mask=1), two_samples, monkeypatch)[0]
+    kinds, logits, _ = attended(an_objective(initial_mask=1), two_samples, monkeypatch)[0]
     assert logits is not None and (logits.flatten(1).abs().amax(1) > 0).all()
-    some = [heard(an_objective(seed, initial_mask=0.5), two_samples, monkeypatch)[0][1] for seed in range(4)]
+    some = [attended(an_objective(seed, initial_mask=0.5), two_samples, monkeypatch)[0][1] for seed in range(4)]
     begun = torch.cat([logits.flatten(1).abs().amax(1) > 0 for logits in some if logits is not None])
     assert begun.any() and not begun.all()
 

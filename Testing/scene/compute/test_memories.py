@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from MemorizingSAM3DLib.engine.case_memory.recall import DEFAULT_NEIGHBOURS as ENGINE_NEIGHBOURS
+from MemorizingSAM3DLib.engine.case_memory.retrieval import DEFAULT_NEIGHBOURS as ENGINE_NEIGHBOURS
 from MemorizingSAM3DLib.engine.errors import EngineError, OutputError
 from MemorizingSAM3DLib.engine.networks.memory_attention import DEFAULT_CAPACITY
 from MemorizingSAM3DLib.engine.session import replay

@@ -162,7 +162,7 @@ def computed(mask, shown):
 
 def write(states, segmentID, mask, prompts):
     states.of(segmentID).prompts = prompts or states.of(segmentID).prompts
-    states.write(segmentID, computed(mask, states.of(segmentID).held), prompts)
+    states.write(segmentID, computed(mask, states.of(segmentID).written), prompts)
 
 
 def again(states):
@@ -173,8 +173,8 @@ def again(states):
 def test_a_new_segment_starts_from_nothing(states, a_segment):
     state = states.of(a_segment)
 
-    assert state.prompts == state.achieved == Prompts()
-    assert state.held.is_empty
+    assert state.prompts == state.committed == Prompts()
+    assert state.written.is_empty
     assert states.known() == {a_segment}
     assert states.unfinished() == {}
 
@@ -195,19 +195,19 @@ def test_what_is_written_is_in_the_segment_with_a_record_of_the_clicks(
 
     assert (maskFromSegment(a_segmentation_node, a_segment, a_volume_node) == block(4, 9)).all()
     record = SegmentRecord.readFrom(a_segmentation_node.GetSegmentation().GetSegment(a_segment))
-    held = PackedMask.of(block(4, 9), WHOLE)
-    assert record == SegmentRecord((a_click,), True, "a model", digestOf(held), gridOf(a_volume_node))
+    written = PackedMask.of(block(4, 9), WHOLE)
+    assert record == SegmentRecord((a_click,), True, "a model", digestOf(written), gridOf(a_volume_node))
     assert states.unfinished() == {}
     assert again(states).of(a_segment).prompts.clicks == (a_click,)
 
 
 def test_a_preview_is_in_the_segment_but_not_achieved(states, a_segment, a_segmentation_node, a_volume_node, a_click):
     write(states, a_segment, block(4, 9), Prompts(0, (a_click,)))
-    before = states.of(a_segment).achieved
+    before = states.of(a_segment).committed
     write(states, a_segment, block(5, 12), None)
 
     assert (maskFromSegment(a_segmentation_node, a_segment, a_volume_node) == block(5, 12)).all()
-    assert states.of(a_segment).achieved == before
+    assert states.of(a_segment).committed == before
     assert states.foundChanged(a_segment) is None
 
 
@@ -283,14 +283,14 @@ def test_what_masking_refuses_is_not_held(states, a_segment, a_segmentation_node
     setLocked(a_segmentation_node.GetSegmentation().GetSegment(neighbour), True)
     write(states, a_segment, block(4, 10), Prompts())
 
-    assert (states.of(a_segment).held.within(WHOLE) == block(4, 8)).all()
+    assert (states.of(a_segment).written.within(WHOLE) == block(4, 8)).all()
     assert (maskFromSegment(a_segmentation_node, neighbour, a_volume_node) == block(8, 12)).all()
 
 
 def test_a_result_for_what_the_segment_was_is_written_onto_what_it_is(
     states, a_segment, a_segmentation_node, a_volume_node
 ):
-    late = computed(block(4, 9), states.of(a_segment).held)
+    late = computed(block(4, 9), states.of(a_segment).written)
     write(states, a_segment, block(1, 14), Prompts())
     states.write(a_segment, late, Prompts())
 
@@ -303,7 +303,7 @@ def test_a_forgotten_segment_is_read_anew(states, a_segment, a_segmentation_node
     assert a_segment not in states
     fillBlock(a_segmentation_node, a_segment, a_volume_node)
 
-    assert not states.of(a_segment).held.is_empty
+    assert not states.of(a_segment).written.is_empty
     states.drop("nobody")
 
 

@@ -17,10 +17,10 @@ from .nearest import NearestCases
 from .shape_prior import ANCHORS, StructureShape
 
 DEFAULT_NEIGHBOURS = 5
-# Probability from which the memory is heard at all: on training cases a memory without the clicked structure then cost
+# Probability from which the memory is used at all: on training cases a memory without the clicked structure then cost
 # nothing on average, and one with it gave nearly all that it gave at any limit.
 TRUSTED = 0.45
-# Cases whose shapes agree less (organs lie alike in all patients, tumours do not) have to be more alike to be heard. On
+# Cases whose shapes agree less (organs lie alike in all patients, tumours do not) have to be more alike to be used. On
 # 61 places of training cases those below both limits lost 0.04 of Dice on average, tumours of PET up to 0.27; the
 # others gained 0.11.
 AGREED, TRUSTED_APART = 0.5, 0.75
@@ -39,7 +39,7 @@ class Match(NamedTuple):
     weight: float
 
 
-class Recollection(NamedTuple):
+class ShapePrior(NamedTuple):
     """What the memory says about a click.
 
     Attributes:
@@ -86,7 +86,7 @@ class Recollection(NamedTuple):
         return grid, self.occupancy(grid)
 
 
-class CaseRecall:
+class CaseRetrieval:
     """Asks a case memory about clicks.
 
     Args:
@@ -96,14 +96,14 @@ class CaseRecall:
         structure: only cases of this name are; None: all.
 
     Attributes:
-        unheard: cases of this name are passed over; None: none are.
+        excluded: cases of this name are passed over; None: none are.
     """
 
     def __init__(self, memory: CaseMemory, calibration: Calibration, neighbours: int = DEFAULT_NEIGHBOURS,
                  structure: str | None = None) -> None:  # fmt: skip
         self.memory, self.calibration = memory, calibration
         self.neighbours, self.structure = neighbours, structure
-        self.unheard: str | None = None
+        self.excluded: str | None = None
         self._index: NearestCases | None = None
         self._cases: tuple[RememberedCase, ...] = ()
         self._revision = -1
@@ -111,13 +111,15 @@ class CaseRecall:
     @property
     def settings(self) -> Hashable:
         """All that changes what is recollected."""
-        return id(self.memory), self.memory.revision, self.neighbours, self.structure, self.unheard
+        return id(self.memory), self.memory.revision, self.neighbours, self.structure, self.excluded
 
-    def recollect(self, features: ImageFeatures, ras: Point, modality: str | None = None) -> Recollection | None:
+    def retrieve_shape_prior(
+        self, features: ImageFeatures, ras: Point, modality: str | None = None
+    ) -> ShapePrior | None:
         """What the memory says, or None when it knows nothing like this place, or its cases do not agree on it.
 
         Args:
-            features: of the place that is clicked (:meth:`.predictor.Predictor.surroundings`). ras: it, RAS mm.
+            features: of the place that is clicked (:meth:`.predictor.Predictor.multi_scale_features`). ras: it, RAS mm.
             modality: of the scan; cases of other modalities are passed over. None: not known.
 
         Raises:
@@ -140,7 +142,7 @@ class CaseRecall:
             for number, match in enumerate(matches):
                 shape = StructureShape(masks[number], float(cells[number, 0]), anchors[number])
                 shapes.append((shape, np.asarray(ras) - anchors[number, match.anchor], match.weight))
-            found = Recollection(name, probability, tuple(shapes), ids)
+            found = ShapePrior(name, probability, tuple(shapes), ids)
             return found if probability >= TRUSTED_APART or found.agreement >= AGREED else None
 
     def matches(self, features: ImageFeatures, modality: str | None = None) -> list[Match]:
@@ -151,7 +153,7 @@ class CaseRecall:
         query = self.calibration.describe(features)
         if not query.any():
             return []  # nothing to see, so like nothing
-        among = np.repeat([self._may_be_heard(case.facts, modality) for case in self._cases], ANCHORS)
+        among = np.repeat([self._may_be_used(case.facts, modality) for case in self._cases], ANCHORS)
         found = index.search(query[None], self.neighbours * ANCHORS, among)
         best: dict[int, tuple[int, float]] = {}
         for row, distance in zip(found.indices[0].tolist(), found.distances[0].tolist(), strict=True):
@@ -163,7 +165,7 @@ class CaseRecall:
         """(N, D) float32 of unit length: the descriptors around the deepest place of each case of a structure.
 
         Args:
-            structure: a name, compared as names are. modality: of the scan, as in :meth:`recollect`.
+            structure: a name, compared as names are. modality: of the scan, as in :meth:`retrieve_shape_prior`.
 
         Raises:
             CaseMemoryError: the memory's folder is gone.
@@ -172,17 +174,17 @@ class CaseRecall:
         wanted = same_name(structure)
         chosen = [
             case.id for case in self._cases
-            if same_name(case.facts.structure) == wanted and self._may_be_heard(case.facts, modality)
+            if same_name(case.facts.structure) == wanted and self._may_be_used(case.facts, modality)
         ]  # fmt: skip
         if not chosen:
             return np.zeros((0, 0), np.float32)
         vectors = self.memory.stacked("prior.descriptors", tuple(chosen))[:, 0].astype(np.float32)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
-    def _may_be_heard(self, facts: CaseFacts, modality: str | None) -> bool:
+    def _may_be_used(self, facts: CaseFacts, modality: str | None) -> bool:
         name = same_name(facts.structure)
         asked = self.structure is None or name == same_name(self.structure)
-        passed_over = self.unheard is not None and name == same_name(self.unheard)
+        passed_over = self.excluded is not None and name == same_name(self.excluded)
         # What a case was seen on need not be known, as of a scan.
         modality = "PET" if modality == "PT" else modality  # cases keep the common word, scans DICOM's
         return asked and not passed_over and (not modality or facts.modality in ("", modality))

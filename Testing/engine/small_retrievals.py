@@ -9,7 +9,7 @@ import torch
 
 from MemorizingSAM3DLib.engine.case_memory.descriptor import Calibration
 from MemorizingSAM3DLib.engine.case_memory.memory import CaseMemory
-from MemorizingSAM3DLib.engine.case_memory.recall import CaseRecall
+from MemorizingSAM3DLib.engine.case_memory.retrieval import CaseRetrieval
 from MemorizingSAM3DLib.engine.geometry import Volume
 from MemorizingSAM3DLib.engine.networks.config import sam_med3d_config
 from MemorizingSAM3DLib.engine.networks.image_encoder import ImageFeatures
@@ -50,7 +50,7 @@ def a_memory(folder: Path) -> CaseMemory:
 def a_predictor(folder: Path, network: BrightnessNetwork | None = None, **changes) -> Predictor:
     """With an empty case memory."""
     predictor = Predictor(network or BlindNetwork(), CPU)
-    predictor.case_recall = CaseRecall(a_memory(folder), a_calibration(**changes))
+    predictor.case_retrieval = CaseRetrieval(a_memory(folder), a_calibration(**changes))
     return predictor
 
 
@@ -63,4 +63,4 @@ def features_of(predictor: Predictor, volume: Volume, ras: tuple[float, float, f
     from MemorizingSAM3DLib.engine.session.crop_policy import first_grid
 
     predictor.set_volume(volume)
-    return predictor.surroundings(first_grid(volume, ras, predictor.spacing_range, predictor.crop_size))
+    return predictor.multi_scale_features(first_grid(volume, ras, predictor.spacing_range, predictor.crop_size))

@@ -9,9 +9,9 @@ from MemorizingSAM3DLib.engine.errors import EngineError, VolumeError
 from MemorizingSAM3DLib.engine.prompts import Click
 from MemorizingSAM3DLib.engine.session.predictor import Predictor
 from MemorizingSAM3DLib.engine.session.session import InteractiveSession
-from Testing.engine.case_memory.test_recall import COUNTS, LEFT, RIGHT, SPACING
+from Testing.engine.case_memory.test_retrieval import COUNTS, LEFT, RIGHT, SPACING
 from Testing.engine.phantoms import BRIGHT_HU, DARK_HU, ct_of, dice, either
-from Testing.engine.small_recalls import CPU, BlindNetwork, a_calibration, a_predictor
+from Testing.engine.small_retrievals import CPU, BlindNetwork, a_calibration, a_predictor
 
 FIRST, SECOND, OFF = Click((18.0, 2.0, 2.0)), Click((18.0, 14.0, 2.0)), Click((34.0, 2.0, 2.0), False)
 
@@ -75,13 +75,13 @@ def test_masks_follow_from_the_clicks_whatever_the_way(a_session, a_scan):
 def test_a_memory_with_nothing_to_say_changes_no_voxel(a_session, a_scan, why):
     volume, _ = a_scan
     if why == "nothing is remembered":
-        a_session.predictor.case_recall.memory.clear()
+        a_session.predictor.case_retrieval.memory.clear()
     elif why == "nothing is like it":
         volume, _ = ct_of(either(LEFT, RIGHT), COUNTS, SPACING, levels=(BRIGHT_HU, DARK_HU))
         a_session.set_image(volume)
-        a_session.predictor.case_recall.calibration = a_calibration(middle=0.95)
+        a_session.predictor.case_retrieval.calibration = a_calibration(middle=0.95)
     else:
-        a_session.predictor.case_recall = None
+        a_session.predictor.case_retrieval = None
     plain = plain_session(volume)
     for click in (FIRST, OFF, SECOND):
         plain.add_click(click)
@@ -99,4 +99,4 @@ def test_without_a_memory_there_is_nothing_to_remember_in(a_scan):
 def test_an_empty_mask_is_not_remembered(a_session):
     with pytest.raises(VolumeError, match="empty"):
         a_session.remember("nothing")
-    assert len(a_session.predictor.case_recall.memory) == 1
+    assert len(a_session.predictor.case_retrieval.memory) == 1

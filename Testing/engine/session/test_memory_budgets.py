@@ -76,7 +76,7 @@ def test_remembered_clicks_are_bounded_by_the_bank_however_many_are_made():
     logits = np.zeros([network.config.output_size] * 3, np.float32)
     past: tuple = ()
     for number in range(8):
-        past = predictor.remember(grid, Click((float(number), 0.0, 0.0)), logits, past)
+        past = predictor.append_interaction(grid, Click((float(number), 0.0, 0.0)), logits, past)
     assert len(past) == 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from MemorizingSAM3DLib.benchmarks.harness.contender import Contender, Job, Setting, UnavailableError
+from MemorizingSAM3DLib.benchmarks.harness.benchmark_case import BenchmarkCase, Job, Setting, UnavailableError
 
 
 def noting(setting: Setting, log: str, name: str) -> Job:
@@ -50,5 +50,5 @@ def dying(setting: Setting) -> Job:
     return Job(lambda: os._exit(9))
 
 
-def a_contender(make, title: str = "", **options) -> Contender:
-    return Contender(title or make.__name__, make, options, light=True)
+def a_contender(make, title: str = "", **options) -> BenchmarkCase:
+    return BenchmarkCase(title or make.__name__, make, options, light=True)

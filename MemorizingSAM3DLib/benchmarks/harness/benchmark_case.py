@@ -54,7 +54,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Contender:
+class BenchmarkCase:
     """One line of a table. It can be pickled: its job is made in a process of its own.
 
     Args:
@@ -89,13 +89,13 @@ class Group:
 
     Args:
         reference: the contender whose time is 1 in the column of ratios; None: nothing is compared.
-        wanted: targets by the names of rows (a contender's, or ``contender: lap``).
+        wanted: targets by the names of rows (a contender's, or ``benchmark_case: lap``).
         x_title: of the curves' axis. remark: for the reader of the table.
         most_repeats: where one repeat takes long.
     """
 
     title: str
-    contenders: Sequence[Contender]
+    benchmark_cases: Sequence[BenchmarkCase]
     reference: str | None = None
     wanted: Mapping[str, Wanted] = field(default_factory=dict)
     x_title: str | None = None
@@ -108,7 +108,7 @@ class Group:
 
     def turns(self, asked: int) -> int:
         """How often :func:`.process.measure_group` reports progress."""
-        return sum(self.repeats(asked) + (0 if contender.fresh else 2) for contender in self.contenders)
+        return sum(self.repeats(asked) + (0 if benchmark_case.fresh else 2) for benchmark_case in self.benchmark_cases)
 
 
 @dataclass(frozen=True)
