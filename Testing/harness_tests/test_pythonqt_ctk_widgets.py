@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from Testing.harness.pythonqt.driver import clickOn, pressKey, typeInto, whileModal
+from Testing.harness.pythonqt.driver import clickOn, pressKey, typeInto
 from Testing.harness.pythonqt.errors import SilentFailure, takeRecordedErrors
 from Testing.harness.pythonqt.fixtures import a_pythonqt, a_qt_application, no_error_in_slots  # noqa: F401
 from Testing.harness.pythonqt.modules import modules
@@ -91,19 +91,6 @@ def test_a_checkable_button_is_collapsed_while_unchecked(collapsible):
     assert not button.checked and not label.visible
 
 
-def test_a_group_box_collapses_by_its_check_mark():
-    box = ctk.ctkCollapsibleGroupBox()
-    box.title = "More"
-    label = qt.QLabel("inside")
-    qt.QVBoxLayout(box).addWidget(label)
-    box.resize(200, 100)
-    box.show()
-    clickOn(box)
-    assert box.collapsed and not label.visible
-    box.collapsed = False
-    assert label.visible and label.enabled
-
-
 def test_the_slider_and_its_box_have_one_value():
     slider = ctk.ctkSliderWidget()
     slider.minimum, slider.maximum, slider.singleStep = 0, 10, 0.5
@@ -127,14 +114,6 @@ def test_a_new_range_clamps_the_value():
     slider.value = 50
     slider.maximum = 20
     assert slider.value == 20
-
-
-def test_the_range_keeps_its_order():
-    both = ctk.ctkRangeWidget()
-    both.setRange(0, 100)
-    both.setValues(20, 60)
-    both.minimumValue = 80
-    assert (both.minimumValue, both.maximumValue) == (80, 80)
 
 
 def test_a_path_is_valid_when_it_is_there(tmp_path):
@@ -166,48 +145,6 @@ def test_a_directory_button_tells_a_new_directory(tmp_path):
     button.directory = str(tmp_path)
     button.directory = str(tmp_path)
     assert heard == [str(tmp_path)]
-
-
-def test_a_color_is_shown_with_its_name():
-    button, heard = ctk.ctkColorPickerButton(), []
-    button.connect("colorChanged(QColor)", lambda color: heard.append(color.name()))
-    button.color = qt.QColor(255, 0, 0)
-    assert (button.text, button.colorName, heard) == ("#ff0000", "#ff0000", ["#ff0000"])
-    button.displayColorName = False
-    assert button.text == ""
-
-
-def test_a_color_is_not_a_string():
-    with pytest.raises(AttributeError, match="does not accept"):
-        ctk.ctkColorPickerButton().color = "red"
-
-
-def test_a_message_that_is_not_to_appear_again_does_not(a_pythonqt):  # noqa: F811
-    def ask():
-        box = ctk.ctkMessageBox()
-        box.text = "Sure?"
-        box.setStandardButtons(qt.QMessageBox.Ok | qt.QMessageBox.Cancel)
-        box.dontShowAgainSettingsKey = "Test/DontShow"
-        box.dontShowAgainVisible = True
-        return box.exec_()
-
-    def answer(dialog):
-        dialog.dontShowAgain = True
-        clickOn(dialog.button(qt.QMessageBox.Ok))
-
-    results = []
-    whileModal(lambda: results.append(ask()), answer)
-    results.append(ask())
-    qt.QSettings().remove("Test")
-    assert results == [qt.QMessageBox.Ok, qt.QMessageBox.Ok]
-
-
-def test_fitted_text_shows_its_details_on_demand():
-    browser = ctk.ctkFittedTextBrowser()
-    browser.setCollapsibleText("short<!--more--> and long")
-    assert "and long" not in browser.plainText
-    browser.collapsed = False
-    assert "short and long" in browser.plainText
 
 
 # --- settings panel
