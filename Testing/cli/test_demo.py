@@ -34,8 +34,8 @@ def test_a_scan_needs_a_point_and_a_point_a_scan(arguments):
 def test_an_output_that_cannot_be_a_folder_is_said(tmp_path):
     (tmp_path / "file").write_text("in the way")
     result = run("-o", tmp_path / "file")
-    assert result.exit_code == 1
-    assert "cannot be made" in result.output
+    assert result.exit_code == 2
+    assert "is a file" in result.output
 
 
 def test_the_demonstrations_own_scan_is_a_brain_with_its_mask(tmp_path):

@@ -81,7 +81,7 @@ def test_a_network_with_logits_on_the_full_grid_is_trained_with_every_kind_of_pr
 @pytest.mark.parametrize("option", ["schedule", "optimizer", "precision"])
 def test_a_choice_that_there_is_not_is_told_with_those_that_there_are(tmp_path, option):
     result = train(a_manifest(tmp_path), tmp_path / "run", f"--{option}", "other")
-    assert result.exit_code == 2 and "other is none of" in result.output
+    assert result.exit_code == 2 and "'other' is not one of" in result.output
 
 
 @pytest.mark.parametrize(("option", "message"), [("label-maps", "no label map"), ("unlabelled", "no scan")])
@@ -187,7 +187,7 @@ def test_a_case_that_cannot_be_used_is_told(tmp_path):
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(tmp_path):
     (tmp_path / "run").write_text("a file where a folder should be")
     result = train(a_manifest(tmp_path), tmp_path / "run", "--steps", 1)
-    assert result.exit_code == 1 and "Nothing can be written to the folder" in result.output
+    assert result.exit_code == 2 and "is a file" in result.output
     assert "Training" not in result.output
 
 

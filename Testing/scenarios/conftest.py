@@ -103,7 +103,7 @@ def a_workplace(
     no_error_in_slots: None, monkeypatch: pytest.MonkeyPatch,
 ) -> Any:  # fmt: skip
     """The module, open beside three views, in an empty scene."""
-    for place in ("panel", "settings"):  # the panel takes its name from the settings when it is imported first
+    for place in ("panel.panel", "settings"):  # the panel takes its name from the settings when it is imported first
         monkeypatch.setattr(f"MemorizingSAM3DLib.ui.{place}.chosenModel", lambda: a_choice)
     yield Workplace(slicer_application, slice_views)
     gate.set()

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from Testing.cli.test_train import SMALL, run
+from Testing.cli.test_train import SMALL
 from Testing.learning.small_files import a_manifest
+from Testing.studies.running import run
 
 SEGMENTS = ("--set", "segments=[[8,1]]")
 LEAST = ("--clicks", "1,2", "--steps", 2, "--minimum-ml", 0.1, "--training-workers", 0, "--threads", 1,

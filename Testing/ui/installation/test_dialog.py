@@ -70,7 +70,7 @@ def test_before_anything_happens_it_says_what_why_how_large_and_where(openDialog
 
     dialog = openDialog(look)
 
-    assert len(shown["rows"]) == 6
+    assert len(shown["rows"]) == 7
     assert shown["rows"][-1] == ["PyTorch 2.10 or later", "Computes the networks.", "2.5 GB", "download.pytorch.org"]
     assert "About 2.5 GB are downloaded" in shown["summary"]
     assert str(machine.folder) in shown["summary"]
@@ -144,8 +144,8 @@ def test_progress_is_counted(openDialog, installer):
 
     openDialog(install)
 
-    assert seen[0] == (0, "1 of 6: safetensors (0")
-    assert seen[-1] == (5, "6 of 6: PyTorch (2")
+    assert seen[0] == (0, "1 of 7: safetensors (0")
+    assert seen[-1] == (6, "7 of 7: PyTorch (2")
 
 
 def test_what_stands_in_the_way_is_said_at_once(openDialog, installer):
