@@ -54,4 +54,4 @@ def test_forms_name_no_picture_that_is_not_installed(an_installed_extension, ins
 def test_nothing_opens_a_resource_otherwise_than_through_resource_path():
     # Slicer's own resourcePath looks beside the module's file, where in a checkout there is nothing.
     assert [path.name for path in source_files() if any(calls(path, "resourcePath"))] == []
-    assert [path.name for path in source_files() if "Resources" in texts(path)] == ["resources.py"]
+    assert [path.name for path in source_files() if "Resources" in texts(path)] == ["files.py"]

@@ -13,9 +13,6 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import ArrayLike
 
-#: Scaling that takes LPS (ITK, DICOM) to RAS (Slicer, NIfTI) and back.
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
 
 def transformed(matrix: np.ndarray, points: ArrayLike) -> np.ndarray:
     """Apply a (4, 4) matrix to points of shape (..., 3); float64, same shape."""

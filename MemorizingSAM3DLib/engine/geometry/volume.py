@@ -16,8 +16,8 @@ from ..scans.image_files import ijk_to_ras_of, read_scan, refuse_unless_scalar_3
 from ..scans.modality import believed_modality
 from ..scans.padding import finite, without_padding
 from ..scans.refusals import LOAD_WHOLE_SERIES, RESAMPLE_IN_SLICER, colours, four_dimensional, sheared
-from ..scans.scan_record import ScanSource
-from .grids import LPS_TO_RAS, transformed
+from ..scans.scan_record import LPS_TO_RAS, ScanSource
+from .grids import transformed
 
 #: Fewest voxels along an axis: thinner scans give no 3D context.
 THINNEST = 4

@@ -9,10 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-from ..geometry.grids import LPS_TO_RAS
 from .dicom_headers import Header, Series, files_in, header_of, is_dicom, series_of, slice_of
 from .dicom_multiframe import read_multiframe
-from .scan_record import ScanRecord, ScanSource
+from .scan_record import LPS_TO_RAS, ScanRecord, ScanSource
 from .slice_stack import NOT_PLACED, stacked
 
 _ENDINGS = (".dcm", ".dicom", ".ima")

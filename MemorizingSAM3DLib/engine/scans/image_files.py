@@ -8,13 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-from ..geometry.grids import LPS_TO_RAS
 from .dicom_files import may_be_dicom, read_dicom
 from .header_fields import unsaid
 from .nifti_files import is_nifti, read_nifti
 from .padding import finite
 from .refusals import LOAD_WHOLE_SERIES, colours, four_dimensional, unreadable
-from .scan_record import ScanRecord, ScanSource
+from .scan_record import LPS_TO_RAS, ScanRecord, ScanSource
 
 
 def read_scan(path: Path, series: str | None = None, volume: int | None = None, form: str | None = None) -> ScanRecord:

@@ -12,9 +12,9 @@ import SimpleITK as sitk
 
 from ..errors import OutputError
 from ..geometry import Volume
-from ..geometry.grids import LPS_TO_RAS
 from .dicom_seg import write_dicom_seg
 from .outputs import check_folder, check_output
+from .scan_record import LPS_TO_RAS
 
 __all__ = ["MASK_SUFFIXES", "check_folder", "check_mask_file", "write_mask"]
 

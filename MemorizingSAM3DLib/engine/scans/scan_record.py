@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+#: Scaling that takes LPS (ITK, DICOM) to RAS (Slicer, NIfTI) and back.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
 
 @dataclass(frozen=True)
 class NiftiForms:

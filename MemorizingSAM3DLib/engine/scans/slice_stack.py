@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import VolumeError
-from ..geometry.grids import LPS_TO_RAS
+from .scan_record import LPS_TO_RAS
 
 #: Slices may be off the regular, perpendicular stack by this part of their distance.
 SLICE_TOLERANCE = 0.1
