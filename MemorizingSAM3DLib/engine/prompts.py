@@ -166,13 +166,14 @@ Prompt = Click | Scribble | BoxPrompt | Lasso
 
 def moved(prompt: Prompt, ras: Sequence[float]) -> Prompt:
     """A prompt shifted as a whole, so that its :attr:`ras` is there."""
+    if isinstance(prompt, Click):  # to the very place
+        r, a, s = (float(value) for value in ras)
+        return replace(prompt, ras=(r, a, s))
     shift = np.subtract(ras, prompt.ras)
 
     def at(points: Sequence[Point]) -> tuple[Point, ...]:
         return tuple((r, a, s) for r, a, s in np.add(points, shift).tolist())
 
-    if isinstance(prompt, Click):
-        return replace(prompt, ras=at([prompt.ras])[0])
     if isinstance(prompt, Scribble):
         return replace(prompt, line=at(prompt.line))
     if isinstance(prompt, BoxPrompt):

@@ -28,7 +28,7 @@ def found_by_a_copy(site: Path) -> Path:
 
 
 def a_copy_of_the_resource_finder(site: Path) -> None:
-    for part in ("__init__.py", "engine/__init__.py", "engine/files.py"):
+    for part in ("__init__.py", "engine/__init__.py", "engine/errors.py", "engine/files.py"):
         target = site / "MemorizingSAM3DLib" / part
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / part, target)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from MemorizingSAM3DLib.engine.geometry import Volume
 from MemorizingSAM3DLib.engine.prompts import Click
-from MemorizingSAM3DLib.engine.recall.opening import attention_to, open_or_create_case_retrieval
+from MemorizingSAM3DLib.engine.session.remember_case import attention_to, open_or_create_case_retrieval
 from MemorizingSAM3DLib.engine.session import InteractiveSession
 
 session = InteractiveSession()
@@ -36,8 +36,8 @@ print([name for name in {compilers!r} if name in sys.modules])
 
 PUBLISHED_NETWORK = """
 import sys
-from MemorizingSAM3DLib.engine.checkpoints import build_published
-from MemorizingSAM3DLib.engine.weights_file import without_values
+from MemorizingSAM3DLib.engine.models.checkpoints import build_published
+from MemorizingSAM3DLib.engine.models.weights_file import without_values
 
 with without_values():
     network = build_published("fastsam3d")

@@ -23,7 +23,7 @@ def a_case():
 
 @pytest.fixture
 def a_knowing_predictor(tmp_path):
-    volume, _ = ct_of(BODY, COUNTS, SPACING, levels=(-210, 291))
+    volume, _ = ct_of(BODY, COUNTS, SPACING, levels=(-195, 276))
     predictor = a_predictor(tmp_path, middle=0.3)
     remember_in(predictor, volume, _truth(volume, LEFT), "Ball")
     return predictor

@@ -47,6 +47,10 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
+#: Voxels finer than this are no clinical scanner's.
+MICROSCOPIC_MM = 0.15
+
+
 class Predictor:
     """A network ready to segment.
 
@@ -178,13 +182,13 @@ class Predictor:
     def spacing_range(self) -> tuple[float, float]:
         """Voxel sizes, mm, of crops: those that the network was trained on; published ones know 1.5 mm alone.
 
-        A native network sees no millimetres: of a scan whose voxels are finer (micro-CT, microscopy) or coarser than
-        any that it knows, crops are as fine or as coarse as those.
+        A native network sees no millimetres: of micro-CT and microscopy crops are as fine as the voxels.
         """
         finest, coarsest = spacing_range_of(self.network.config.family, self.crop_size)
         if self._volume is None or self.network.config.published:
             return finest, coarsest
-        return min(finest, min(self._volume.spacing)), max(coarsest, max(self._volume.spacing))
+        voxel = min(self._volume.spacing)
+        return (voxel if voxel < MICROSCOPIC_MM else finest), coarsest
 
     @property
     def crop_size(self) -> int:

@@ -20,8 +20,8 @@ _KILLS = 20
 _WRITER = """
 import sys
 from pathlib import Path
-from MemorizingSAM3DLib.engine.memory.case_memory import CaseMemory
-from Testing.engine.memory.case_phantoms import ENCODER, LAYOUT, a_case, facts
+from MemorizingSAM3DLib.engine.case_memory.memory import CaseMemory
+from Testing.engine.case_phantoms import ENCODER, LAYOUT, a_case, facts
 
 first, count, path = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 memory = CaseMemory.open_or_create(path, LAYOUT, ENCODER)

@@ -77,8 +77,8 @@ def test_without_memories_logits_are_bit_for_bit_the_plain_networks(family):
         predictor.set_volume(SCAN)
     plain, attended = predictors
     first = plain.logits(grid, clicks[:1], None)
-    memories = attended.remember(grid, clicks[0], first)
-    assert plain.remember(grid, clicks[0], first) == ()
+    memories = attended.append_interaction(grid, clicks[0], first)
+    assert plain.append_interaction(grid, clicks[0], first) == ()
     alone, after = plain.logits(grid, clicks, first), attended.logits(grid, clicks, first, memories)
     assert np.array_equal(attended.logits(grid, clicks[:1], None), first)
     assert np.array_equal(attended.logits(grid, clicks, first), alone)

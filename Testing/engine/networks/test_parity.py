@@ -13,7 +13,7 @@ from MemorizingSAM3DLib.engine.networks.config import fastsam3d_config
 from MemorizingSAM3DLib.engine.networks.sam3d import PublishedSAM3D, build_network, upsample_logits
 from Testing.parity.fill import fill, inputs
 
-PARITY = Path(__file__).parents[1] / "parity"
+PARITY = Path(__file__).parents[2] / "parity"
 TOLERANCE = 1e-4
 
 

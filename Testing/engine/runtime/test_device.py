@@ -18,7 +18,7 @@ from MemorizingSAM3DLib.engine.runtime.device import DeviceError, choose_runtime
 needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked")
 _COUNT_NEW_PAGES = """
 import resource, sys, numpy as np
-from MemorizingSAM3DLib.engine.freed_memory import tune_allocator
+from MemorizingSAM3DLib.engine.runtime.device import tune_allocator
 if sys.argv[1] == "kept":
     assert tune_allocator()
 def work():

@@ -75,7 +75,7 @@ def test_a_place_that_the_memory_would_call_something_else_is_not_proposed(a_kno
 
 def _with_mask(shape):
     # Another scan with nearly the same voxels: a case of the same content is not remembered twice.
-    volume, _ = ct_of(BODY, COUNTS, SPACING, levels=(-210, 291))
+    volume, _ = ct_of(BODY, COUNTS, SPACING, levels=(-195, 276))
     return volume, _truth(volume, shape)
 
 

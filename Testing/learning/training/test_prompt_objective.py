@@ -25,14 +25,14 @@ def two_samples() -> Batch:
 def attended(objective: PromptObjective, batch: Batch, monkeypatch, step: int = 0) -> list[tuple]:
     """(kinds, previous logits, whether gradients are kept) of every decoding."""
     seen: list[tuple] = []
-    decode = objective.network.decode
+    decode = objective.network.decode_rated
 
     def watched(features, coords, kinds, logits, **more):
         seen.append((kinds, logits, torch.is_grad_enabled()))
         return decode(features, coords, kinds, logits, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(objective.network, "decode", watched)
+        patch.setattr(objective.network, "decode_rated", watched)
         objective(batch, step)
     return seen
 
@@ -87,7 +87,7 @@ def test_without_the_stem_nothing_is_learned_in_it_but_the_tokens_are(two_sample
 
 def test_the_stem_is_dropped_for_a_share_of_the_crops_alone(two_samples, monkeypatch):
     objective, seen = an_objective(skip_dropout=0.5), []
-    decode = objective.network.decode
+    decode = objective.network.decode_rated
     monkeypatch.setattr(
         objective.network, "decode", lambda features, *a, **k: seen.append(features) or decode(features, *a, **k)
     )
