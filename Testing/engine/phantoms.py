@@ -10,7 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from MemorizingSAM3DLib.engine.geometry import Volume
 
-DARK_HU, BRIGHT_HU = -195, 275  # as far below the normalisation's zero, 40 HU, as above it; no air, so that it may be a CT
+DARK_HU, BRIGHT_HU = (
+    -195,
+    275,
+)  # as far below the normalisation's zero, 40 HU, as above it; no air, so that it may be a CT
 OBLIQUE = Rotation.from_euler("xyz", (25, -40, 10), degrees=True).as_matrix()
 LEFT_HANDED = OBLIQUE @ np.diag([-1.0, 1.0, 1.0])
 

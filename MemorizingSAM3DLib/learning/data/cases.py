@@ -9,17 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 from MemorizingSAM3DLib.engine.errors import VolumeError
-from MemorizingSAM3DLib.engine.geometry import Volume
-from MemorizingSAM3DLib.engine.scans.image_files import read_itk_image
 
 from ..masks import foreground
 from .manifest import DataError, Entry, image_and_label, read_manifest, select
+
+if TYPE_CHECKING:  # a machine to which a pack is carried may lack SimpleITK
+    import SimpleITK as sitk
+
+    from MemorizingSAM3DLib.engine.geometry import Volume
 
 __all__ = ["Case", "DataError", "FOREGROUND", "Target", "load_case", "load_cases", "read_manifest", "select"]
 FOREGROUND = 0  # not a label of any structure: the whole body, so that large composite objects are seen too
@@ -97,6 +100,8 @@ class Case:
 
 def case_volume(case: Case) -> Volume:
     """A case's scan as the engine sees it; the origin, which no metric needs, is the scan's corner."""
+    from MemorizingSAM3DLib.engine.geometry import Volume
+
     return Volume(
         np.ascontiguousarray(case.image.transpose(2, 1, 0)), np.diag([*case.spacing, 1.0]), modality=case.modality
     )
@@ -113,6 +118,8 @@ def load_case(folder: Path, entry: Entry) -> Case:
             the entry names has none.
     """
     import SimpleITK as sitk
+
+    from MemorizingSAM3DLib.engine.scans.image_files import read_itk_image
 
     image_path, label_path = image_and_label(folder, entry)
     for path in (image_path, label_path):
@@ -201,6 +208,10 @@ def read_unlabelled(folder: Path) -> list[Case]:
 
 
 def _case(path: Path, name: str) -> Case:
+    import SimpleITK as sitk
+
+    from MemorizingSAM3DLib.engine.geometry import Volume
+
     scan = Volume.from_file(path)
     volume = Volume.from_sitk(sitk.DICOMOrient(scan.to_sitk(), "LPS"), scan.believed_modality)
     voxels = np.ascontiguousarray(volume.array.transpose(2, 1, 0)[::-1, ::-1])  # RAS, as the cases are held

@@ -89,7 +89,7 @@ def test_the_stem_is_dropped_for_a_share_of_the_crops_alone(two_samples, monkeyp
     objective, seen = an_objective(skip_dropout=0.5), []
     decode = objective.network.decode_rated
     monkeypatch.setattr(
-        objective.network, "decode", lambda features, *a, **k: seen.append(features) or decode(features, *a, **k)
+        objective.network, "decode_rated", lambda features, *a, **k: seen.append(features) or decode(features, *a, **k)
     )
     for number in range(8):
         with torch.no_grad():
