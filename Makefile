@@ -49,8 +49,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/memorizing-sam3d demo --force --output "$(OUTPUT)" $(if $(SCAN),--scan "$(SCAN)") $(if $(POINT),--point "$(POINT)")
 
+# One process a core, a file's tests in one of them; more threads than cores would only wait for each other.
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
