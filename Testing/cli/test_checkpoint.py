@@ -42,7 +42,8 @@ try:
 finally:
     print("heavy:", sorted({"torch", "numpy", "SimpleITK", "pooch", "requests", "jsonschema"} & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Whatever locale a test before has set: Qt and VTK set one for the whole process.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     for command in ("inspect", "convert", "download", "list", "remove"):
         assert command in done.stdout
     assert "heavy: []" in done.stdout
