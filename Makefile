@@ -51,7 +51,7 @@ demo: $(STAMP)
 
 # One process a core, a file's tests in one of them; more threads than cores would only wait for each other.
 test: $(STAMP)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
+	@OMP_NUM_THREADS=1 PYTHONUTF8=1 $(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
