@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .config import NetworkConfig
 from .image_encoder import Block, ImageFeatures, channels_to_voxels, voxels_to_channels
 from .layers import ConvBlock, FastConv3d, Perceptron
-from .mask_decoder import TwoWayTransformer, UpscaleBlock
+from .mask_decoder import TwoWayTransformer, UpscaleBlock, with_mask_token
 from .prompt_encoder import PositionalEncoding, PromptFeatures
 from .prompt_maps import (
     KINDS,
@@ -60,7 +60,7 @@ class FullGridPromptEncoder(nn.Module):
         return self.pe_layer.of_grid(self.config.grid)
 
     def forward(self, coords: Tensor, kinds: Tensor, image: Tensor, logits: Tensor | None = None,
-                padding: bool | None = None, canvas: object = None, *, half_image: Tensor | None = None,
+                padding: bool | None = None, *, half_image: Tensor | None = None,
                 regions: Tensor | None = None) -> PromptFeatures:  # fmt: skip
         """Embeddings of the prompts.
 
@@ -70,7 +70,6 @@ class FullGridPromptEncoder(nn.Module):
             logits: the last mask's (B, 1, m, m, m), or None at the first prompt.
             padding: whether some kinds are -1; None: a CPU looks, any other device is prepared for it, since looking
                 there means waiting, and cannot be recorded.
-            canvas: not used: what these maps cost does not grow with the prompts.
             regions: (B, 2, m/2, m/2, m/2) in -1..1, see :data:`REGION_MAPS`; None: there are none.
         """
         if padding is None:
@@ -158,15 +157,9 @@ class FullGridMaskDecoder(nn.Module):
         Returns:
             logits (B, 1, m, m, m), m = ``config.output_size``; quality (B,), whose sigmoid is the expected Dice.
         """
-        batch = prompts.sparse.shape[0]
-        own = self.mask_token.weight[None].expand(batch, -1, -1)
-        tokens = torch.cat([own.to(prompts.sparse.dtype), prompts.sparse], 1)
-        bias = None
-        if prompts.valid is not None:
-            real = torch.cat([prompts.valid.new_ones(batch, 1), prompts.valid], 1)
-            bias = torch.zeros_like(real, dtype=tokens.dtype).masked_fill(~real, float("-inf"))[:, None, None]
+        tokens, bias = with_mask_token(self.mask_token.weight, prompts)
         assert features.image is not None
-        shared = batch // len(features.image)
+        shared = len(tokens) // len(features.image)
         image = _repeated(features.embedding, shared) + prompts.dense
         tokens, x = self.transformer(image, positional_encoding.expand_as(image), tokens, bias)
         at_half, at_quarter, fine = prompts.maps

@@ -155,6 +155,16 @@ class UpscaleBlock(nn.Module):
         return beside
 
 
+def with_mask_token(own: Tensor, prompts: PromptFeatures) -> tuple[Tensor, Tensor | None]:
+    """The mask's own token (1, C) before those of the prompts, (B, 1 + N, C), and the bias that hides padding."""
+    batch = prompts.sparse.shape[0]
+    tokens = torch.cat([own[None].expand(batch, -1, -1).to(prompts.sparse.dtype), prompts.sparse], 1)
+    if prompts.valid is None:
+        return tokens, None
+    real = torch.cat([prompts.valid.new_ones(batch, 1), prompts.valid], 1)
+    return tokens, torch.zeros_like(real, dtype=tokens.dtype).masked_fill(~real, float("-inf"))[:, None, None]
+
+
 class NativeMaskDecoder(nn.Module):
     """The two-way transformer on the token grid, then three upscaling steps that join the skip stem and the prompts."""
 
@@ -172,13 +182,7 @@ class NativeMaskDecoder(nn.Module):
 
     def forward(self, features: ImageFeatures, positional_encoding: Tensor, prompts: PromptFeatures) -> Tensor:
         """Logits (B, 1, m, m, m), m = ``config.output_size``."""
-        batch = prompts.sparse.shape[0]
-        own = self.mask_token.weight[None].expand(batch, -1, -1)
-        tokens = torch.cat([own.to(prompts.sparse.dtype), prompts.sparse], 1)
-        bias = None
-        if prompts.valid is not None:
-            real = torch.cat([prompts.valid.new_ones(batch, 1), prompts.valid], 1)
-            bias = torch.zeros_like(real, dtype=tokens.dtype).masked_fill(~real, float("-inf"))[:, None, None]
+        tokens, bias = with_mask_token(self.mask_token.weight, prompts)
         image = features.embedding + prompts.dense
         tokens, x = self.transformer(image, positional_encoding.expand_as(image), tokens, bias)
         skips = features.skips or (None,) * len(self.upscaling)  # a network may do without a stem
